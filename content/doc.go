@@ -1,0 +1,2 @@
+// Package content says what a file is: chunks, trees, CIDs and safe names.
+package content

@@ -1,0 +1,211 @@
+package node
+
+import (
+	"errors"
+	"time"
+)
+
+// Network says how far a node looks for others and who may reach it.
+type Network string
+
+const (
+	// Isolated runs no discovery: the node talks to peers that are named to it and to peers that dial it.
+	Isolated Network = "isolated"
+	// LAN adds mDNS. Nothing is sent to, or accepted from, an address outside the private ranges.
+	LAN Network = "lan"
+)
+
+// The ways a request ends badly. Each keeps its identity through the control socket, where cmd turns it into an exit code
+// and a hint.
+var (
+	ErrUsage    = errors.New("bad request")         // the request makes no sense: a malformed CID, a path that is not there
+	ErrNotFound = errors.New("not found")           // peers answered, and none of them has it
+	ErrNoPeer   = errors.New("no peer reachable")   // nobody was there to ask, or everybody left
+	ErrVerify   = errors.New("verification failed") // the content is not what its CID promises
+	ErrDisk     = errors.New("disk")                // reading or writing failed: full, gone, not permitted
+	ErrExists   = errors.New("already exists")      // the destination is taken and would have to be overwritten
+	ErrBusy     = errors.New("home is in use")      // another process owns this home
+	ErrStopped  = errors.New("interrupted")         // the request was cancelled, or the node shut down
+)
+
+// ShareRequest names what to share.
+type ShareRequest struct {
+	Paths  []string `json:"paths"`            // absolute; several are wrapped in one directory under their base names
+	Hidden bool     `json:"hidden,omitempty"` // take in names that begin with a dot
+}
+
+// Shared is the outcome of a share.
+type Shared struct {
+	CID     string    `json:"cid"`
+	Ticket  string    `json:"ticket"`
+	Name    string    `json:"name"`
+	Bytes   int64     `json:"bytes"` // of the files, not counting repeats twice on the wire
+	Files   int       `json:"files"`
+	Seconds float64   `json:"seconds"`
+	Skipped []Skipped `json:"skipped,omitempty"`
+}
+
+// Skipped is one file that was left out, and why.
+type Skipped struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// FetchRequest asks for content to be written to Dest.
+type FetchRequest struct {
+	Ref     string   `json:"ref"`               // CID, CID/path/inside, or a ticket with an optional /path
+	Dest    string   `json:"dest"`              // absolute path of the file or directory to create
+	Force   bool     `json:"force,omitempty"`   // replace what stands at Dest
+	Peers   []string `json:"peers,omitempty"`   // multiaddrs with /p2p/, to ask besides those that discovery finds
+	Timeout float64  `json:"timeout,omitempty"` // seconds without any source before giving up; 0 means DefaultPatience
+}
+
+// CatRequest asks for bytes of one file, in order.
+type CatRequest struct {
+	Ref     string   `json:"ref"`
+	Offset  int64    `json:"offset,omitempty"` // bytes
+	Length  int64    `json:"length,omitempty"` // bytes; 0 means to the end
+	Peers   []string `json:"peers,omitempty"`
+	Timeout float64  `json:"timeout,omitempty"`
+}
+
+// ListRequest asks for the names under Ref, without their bytes.
+type ListRequest struct {
+	Ref       string   `json:"ref"`
+	Recursive bool     `json:"recursive,omitempty"`
+	Peers     []string `json:"peers,omitempty"`
+	Timeout   float64  `json:"timeout,omitempty"`
+}
+
+// Entry is one name in a listing.
+type Entry struct {
+	Path   string `json:"path"`
+	Kind   string `json:"kind"` // file, dir, symlink
+	CID    string `json:"cid"`
+	Size   int64  `json:"size"` // bytes
+	Target string `json:"target,omitempty"`
+	Unsafe string `json:"unsafe,omitempty"` // why this system will not create it
+}
+
+// CheckRequest asks for every byte of a share (or of all, when Ref is empty) to be read and hashed again.
+type CheckRequest struct {
+	Ref     string   `json:"ref,omitempty"`
+	Repair  bool     `json:"repair,omitempty"` // fetch the chunks that broke in fetched files, and write them back
+	Peers   []string `json:"peers,omitempty"`
+	Timeout float64  `json:"timeout,omitempty"`
+}
+
+// Checked is the outcome of a check.
+type Checked struct {
+	Shares   int      `json:"shares"`
+	Files    int      `json:"files"`
+	Bytes    int64    `json:"bytes"`
+	Bad      []Broken `json:"bad,omitempty"`
+	Repaired int      `json:"repaired,omitempty"` // chunks
+	Seconds  float64  `json:"seconds"`
+}
+
+// Broken is one file that does not hold what its CID says.
+type Broken struct {
+	CID    string `json:"cid"` // of the share
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+	Chunks int    `json:"chunks,omitempty"`
+}
+
+// Share is one root that this node serves.
+type Share struct {
+	CID    string    `json:"cid"`
+	Name   string    `json:"name"`
+	Paths  []string  `json:"paths"`
+	Origin string    `json:"origin"` // shared, fetched
+	Bytes  int64     `json:"bytes"`
+	Files  int       `json:"files"`
+	Added  time.Time `json:"added"`
+	Stale  []Skipped `json:"stale,omitempty"` // files that changed or went since they were indexed
+}
+
+// PeerStatus is one connected peer.
+type PeerStatus struct {
+	ID        string   `json:"id"`
+	Addrs     []string `json:"addrs"`
+	Transport string   `json:"transport"` // tcp, quic
+	Direction string   `json:"direction"` // in, out
+	Agent     string   `json:"agent,omitempty"`
+	Route     string   `json:"route,omitempty"` // mdns, ticket, peer: how it was found
+	Down      int64    `json:"down"`            // chunk bytes received from it and verified
+	Up        int64    `json:"up"`              // chunk bytes sent to it
+}
+
+// Transfer is one root that moves just now.
+type Transfer struct {
+	CID       string  `json:"cid"`
+	Direction string  `json:"direction"` // down, up
+	Peers     int     `json:"peers"`
+	Bytes     int64   `json:"bytes"`
+	Total     int64   `json:"total,omitempty"`
+	Rate      float64 `json:"rate"` // bytes a second
+}
+
+// Status is the node at a glance.
+type Status struct {
+	ID        string     `json:"id"`
+	Version   string     `json:"version"`
+	Home      string     `json:"home"`
+	PID       int        `json:"pid"`
+	Network   Network    `json:"network"`
+	Uptime    float64    `json:"uptime"` // seconds
+	Addrs     []string   `json:"addrs"`
+	Shares    int        `json:"shares"`
+	Stale     int        `json:"stale"` // files
+	Peers     int        `json:"peers"`
+	Memory    int64      `json:"memory"` // resident bytes
+	Down      int64      `json:"down"`   // chunk bytes since start
+	Up        int64      `json:"up"`
+	Transfers []Transfer `json:"transfers,omitempty"`
+}
+
+// Identity says who this node is and where it can be reached.
+type Identity struct {
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"` // with /p2p/
+}
+
+// Event is one step of a share, fetch, check or listing, as it happens. Kind is one of
+//
+//	hashing     Bytes of Total read and hashed, Files so far
+//	finding     what is being tried to find a holder (Message)
+//	connecting  a peer is being dialled or asked (Message, Peer)
+//	tree        the shape of the root is being fetched: Blocks of inner nodes so far
+//	checking    Bytes of Total that lie on disk already are being verified
+//	fetching    Bytes of Total, Rate, Peers, ETA
+//	waiting     nothing moves, and why (Message)
+//	syncing     all bytes are there; the disk is made to hold them
+//	note        a remark for the user that changes nothing (Message)
+//	done        the last event of a fetch: CID, Path, Bytes, Seconds, Sources
+type Event struct {
+	Kind    string    `json:"event"`
+	Message string    `json:"message,omitempty"`
+	CID     string    `json:"cid,omitempty"`
+	Path    string    `json:"path,omitempty"`
+	Peer    string    `json:"peer,omitempty"`
+	Bytes   int64     `json:"bytes,omitempty"`
+	Total   int64     `json:"total,omitempty"`
+	Files   int       `json:"files,omitempty"`
+	Blocks  int       `json:"blocks,omitempty"`
+	Rate    float64   `json:"rate,omitempty"` // bytes a second
+	Peers   int       `json:"peers,omitempty"`
+	ETA     float64   `json:"eta,omitempty"` // seconds
+	Seconds float64   `json:"seconds,omitempty"`
+	Sources []Source  `json:"sources,omitempty"`
+	Skipped []Skipped `json:"skipped,omitempty"`
+	Present int64     `json:"present,omitempty"` // bytes that were on disk before and cost no transfer
+}
+
+// Source is what one peer delivered.
+type Source struct {
+	Peer  string `json:"peer"`
+	Addr  string `json:"addr,omitempty"`
+	Bytes int64  `json:"bytes"` // verified
+	Bad   int    `json:"bad,omitempty"`
+}
