@@ -1,0 +1,34 @@
+# Every target works from a clean checkout; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+# The version that the binary prints: the nearest tag and what lies on top of it, or "devel" outside a git checkout.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 30s
+
+.PHONY: help build demo test bench lint fuzz clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## bin/shoal, static and reproducible
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/shoal ./cmd/shoal
+
+demo: build ## two nodes on this machine find each other, share, fetch, and survive a kill -9
+	scripts/demo.sh
+
+test: ## everything that go test runs, with what the tests need installed first
+	scripts/test.sh
+
+bench: build ## the figures of docs/benchmarks.md; BENCHFLAGS=-quick for a short try
+	go run ./scripts/bench $(BENCHFLAGS)
+
+lint: ## format, vet, staticcheck, layout, cross-compilation, known vulnerabilities
+	scripts/lint.sh
+
+fuzz: ## every fuzz target for FUZZTIME (30s) each
+	scripts/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what make built, but not the caches of go
+	rm -rf bin dist

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# make test: installs what the tests want (as root, where apt-get is), then runs them. What cannot be had here is named in
+# one line each; the tests that need it skip, or fail where CI=true.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# want COMMAND PACKAGE: note a missing command and the Debian package that holds it.
+missing=()
+want() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
+want rsync rsync
+want ssh openssh-client
+want sshd openssh-server
+want ip iproute2
+want gcc gcc
+if [ ${#missing[@]} -gt 0 ]; then
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		printf 'installing %s\n' "${missing[*]}"
+		export DEBIAN_FRONTEND=noninteractive
+		{ apt-get update -q && apt-get install -q -y --no-install-recommends "${missing[@]}"; } >/dev/null </dev/null ||
+			printf 'not installed, so their tests cannot run: %s\n' "${missing[*]}"
+	else
+		printf 'missing, so their tests cannot run (install as root): %s\n' "${missing[*]}"
+	fi
+fi
+
+race=()
+if [ "$(go env CGO_ENABLED)" = 1 ] && command -v gcc >/dev/null; then
+	race=(-race)
+else
+	printf 'no C compiler, so no race detector\n'
+fi
+
+go test "${race[@]}" -timeout 10m ./...
