@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make lint: everything that can be said about the source without running it. Runs all checks, then fails if any failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 failed=()
 # check NAME COMMAND...: runs the command, prints how long it took, remembers a failure.

@@ -1,0 +1,52 @@
+//go:build linux
+
+package main
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// random writes a file whose bytes repeat nowhere.
+func (b *bench) random(name string, size int64) (string, error) {
+	path := filepath.Join(b.work, name)
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	block, err := aes.NewCipher([]byte("no secret at all"))
+	if err != nil {
+		return "", err
+	}
+	stream := cipher.StreamReader{S: cipher.NewCTR(block, make([]byte, aes.BlockSize)), R: zeros{}}
+	_, err = io.CopyN(f, stream, size)
+	return path, errors.Join(err, f.Close())
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// sparse writes a file of which every chunk is another one, though only one page of each takes space.
+func sparse(path string, size int64) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for at := int64(0); at < size; at += chunk {
+		if _, err := f.WriteAt(binary.BigEndian.AppendUint64(nil, uint64(at)+1), at); err != nil {
+			return err
+		}
+	}
+	return errors.Join(f.Truncate(size), f.Close())
+}
