@@ -1,0 +1,153 @@
+package wire
+
+import (
+	"github.com/ipfs/go-cid"
+
+	"github.com/shoal-p2p/shoal/content"
+)
+
+// Message is one frame. The set is closed: Hello, TreeAsk, Nodes, NodesEnd, Have, Want, Cancel, Data, Cannot and Bye.
+type Message interface{ frame() frame }
+
+// Hello opens a stream in each direction and names the root that all of it is about.
+type Hello struct {
+	Root cid.Cid
+	Name string // what the sender calls the root, at most MaxName bytes; a hint, unchecked, often empty
+}
+
+// TreeAsk asks for the inner nodes of the root, in walk order, but for the first Skip of them.
+type TreeAsk struct{ Skip uint32 }
+
+// Nodes carries inner nodes in walk order.
+type Nodes struct{ Blocks [][]byte }
+
+// NodesEnd says that the last node asked for has been sent.
+type NodesEnd struct{}
+
+// Have says that the sender holds these chunks and will give them. It adds to what was said before.
+type Have struct{ Ranges []content.Range }
+
+// Want asks for these chunks, the first ones first.
+type Want struct{ Ranges []content.Range }
+
+// Cancel takes back what was asked for. Data that was on its way may come all the same.
+type Cancel struct{ Ranges []content.Range }
+
+// Data carries parts of chunks. The bytes themselves follow the message, those of all pieces one after another; their
+// Length fields add up to at most MaxPayload.
+type Data struct{ Pieces []Piece }
+
+// Piece is Length bytes of a chunk, from Offset on. A chunk's pieces come in order; an empty chunk is one empty piece.
+type Piece struct{ Chunk, Offset, Length uint32 }
+
+// Cannot says that the sender will not give these chunks, whatever it said before.
+type Cannot struct {
+	Code   Code // one of the Cannot codes
+	Ranges []content.Range
+}
+
+// Bye is the last message that its sender writes.
+type Bye struct{ Code Code } // one of the Bye codes
+
+// Code is a reason that one peer gives to another. The set is closed.
+type Code uint8
+
+// Why a peer leaves.
+const (
+	ByeOK       Code = iota // nothing more to say
+	ByeNotHere              // this node does not serve the root; also what those hear who may not have it
+	ByeBusy                 // too many others are being served: come back later
+	ByeProtocol             // you broke the protocol
+	ByeStopping             // this node is shutting down
+	ByeBanned               // you sent too much that was wrong: do not come back for an hour
+	ByeIdle                 // nothing was said for long
+	byeEnd
+)
+
+// Why a peer does not give chunks that were asked of it.
+const (
+	CannotNotHere Code = iota + 32 // it does not have them
+	CannotRead                     // it had them, but the file changed or the disk failed
+	CannotBusy                     // too much of yours is waiting already
+	cannotEnd
+)
+
+func (c Code) bye() bool    { return c < byeEnd }
+func (c Code) cannot() bool { return c >= CannotNotHere && c < cannotEnd }
+
+// String says what the code means, for people.
+func (c Code) String() string {
+	switch c {
+	case ByeOK:
+		return "done"
+	case ByeNotHere, CannotNotHere:
+		return "not here"
+	case ByeBusy, CannotBusy:
+		return "busy"
+	case ByeProtocol:
+		return "protocol broken"
+	case ByeStopping:
+		return "shutting down"
+	case ByeBanned:
+		return "banned"
+	case ByeIdle:
+		return "idle"
+	case CannotRead:
+		return "cannot be read"
+	}
+	return "unknown code"
+}
+
+// frame is the first byte of a frame's body.
+type frame uint8
+
+const (
+	frameHello    frame = 0x01
+	frameTreeAsk  frame = 0x02
+	frameNodes    frame = 0x03
+	frameNodesEnd frame = 0x04
+	frameHave     frame = 0x05
+	frameWant     frame = 0x06
+	frameCancel   frame = 0x07
+	frameData     frame = 0x08
+	frameCannot   frame = 0x09
+	frameBye      frame = 0x0a
+)
+
+func (Hello) frame() frame    { return frameHello }
+func (TreeAsk) frame() frame  { return frameTreeAsk }
+func (Nodes) frame() frame    { return frameNodes }
+func (NodesEnd) frame() frame { return frameNodesEnd }
+func (Have) frame() frame     { return frameHave }
+func (Want) frame() frame     { return frameWant }
+func (Cancel) frame() frame   { return frameCancel }
+func (Data) frame() frame     { return frameData }
+func (Cannot) frame() frame   { return frameCannot }
+func (Bye) frame() frame      { return frameBye }
+
+var frameNames = [...]string{
+	frameHello: "hello", frameTreeAsk: "tree ask", frameNodes: "nodes", frameNodesEnd: "nodes end", frameHave: "have",
+	frameWant: "want", frameCancel: "cancel", frameData: "data", frameCannot: "cannot", frameBye: "bye",
+}
+
+func (f frame) known() bool { return f >= frameHello && f <= frameBye }
+
+func (f frame) String() string {
+	if f.known() {
+		return frameNames[f]
+	}
+	return "frame"
+}
+
+// most is the largest body of this kind of frame, in bytes.
+func (f frame) most() int {
+	switch f {
+	case frameHello:
+		return MaxHello
+	case frameNodes:
+		return MaxNodes
+	case frameData:
+		return maxData
+	}
+	return MaxControl
+}
