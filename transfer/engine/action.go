@@ -1,0 +1,54 @@
+package engine
+
+import "github.com/shoal-p2p/shoal/content"
+
+// Action is something for the caller to do. It and its ranges are valid until the next Step.
+type Action interface{ action() }
+
+// Ask: request these chunks from the peer. None of them is open with it already.
+type Ask struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Revoke: tell the peer that these chunks, asked for before, are not wanted from it any more.
+type Revoke struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Give: read these chunks and send them, in this order.
+type Give struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Tell: say to the peer that we have these chunks. The first one after a peer joins names all that we have; later ones what
+// is new. A long one comes as several.
+type Tell struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Decline: say to the peer that it cannot have these chunks from us.
+type Decline struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Ban: have nothing more to do with the peer. It has left, as far as the engine is concerned.
+type Ban struct {
+	Peer   Peer
+	Reason string
+}
+
+// Finished: everything that is wanted so far is stored. It comes once for each [Interest] at most.
+type Finished struct{}
+
+func (Ask) action()      {}
+func (Revoke) action()   {}
+func (Give) action()     {}
+func (Tell) action()     {}
+func (Decline) action()  {}
+func (Ban) action()      {}
+func (Finished) action() {}

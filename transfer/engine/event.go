@@ -1,0 +1,99 @@
+package engine
+
+import "github.com/shoal-p2p/shoal/content"
+
+// Peer is the caller's number for one peer of this root. A peer that left and comes back should get a new one.
+type Peer uint32
+
+// Event is something that happened. Events about a peer that has not joined, has left or was banned are ignored, but for
+// [Stored] and [Failed], which are news about this side's disk too. The engine keeps no slice of an event.
+type Event interface{ event() }
+
+// Joined: a peer takes part from now on. It has nothing until [Has] says so.
+type Joined struct{ Peer Peer }
+
+// Left: the peer is gone, and with it all that was asked of it or by it.
+type Left struct{ Peer Peer }
+
+// Has: the peer says that it has these chunks too.
+type Has struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Asked: the peer wants these chunks from us.
+type Asked struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Withdrawn: the peer no longer wants these chunks from us. Those already in a [Give] need no [Gave] any more.
+type Withdrawn struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Refused: the peer will not give these chunks. Only those that it was asked for count; it is not asked for them again until
+// it says anew that it has them.
+type Refused struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Progress: so many payload bytes of chunks came in. It is a sign of life while a chunk is under way.
+type Progress struct {
+	Peer  Peer
+	Bytes int
+}
+
+// Stored: these chunks came from the peer, hash right and are written.
+type Stored struct {
+	Peer   Peer
+	Chunks []uint32
+}
+
+// Bad: the peer sent this chunk with the wrong bytes.
+type Bad struct {
+	Peer  Peer
+	Chunk uint32
+}
+
+// Failed: this chunk came from the peer and was right, but could not be written here.
+type Failed struct {
+	Peer  Peer
+	Chunk uint32
+}
+
+// Gave: these chunks of a [Give] are sent, or could not be read and never will be sent.
+type Gave struct {
+	Peer   Peer
+	Chunks []uint32
+}
+
+// Local: we have these chunks without having asked for them.
+type Local struct{ Ranges []content.Range }
+
+// Interest: the user wants these chunks, in addition to what was wanted before.
+type Interest struct {
+	Ranges []content.Range
+	// InOrder: a reader takes them one after the other. They come before all others, lowest number first.
+	InOrder bool
+}
+
+// Tick: the time is now.
+type Tick struct{}
+
+func (Joined) event()    {}
+func (Left) event()      {}
+func (Has) event()       {}
+func (Asked) event()     {}
+func (Withdrawn) event() {}
+func (Refused) event()   {}
+func (Progress) event()  {}
+func (Stored) event()    {}
+func (Bad) event()       {}
+func (Failed) event()    {}
+func (Gave) event()      {}
+func (Local) event()     {}
+func (Interest) event()  {}
+func (Tick) event()      {}
