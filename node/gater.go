@@ -1,0 +1,320 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// gater decides which connections may exist. It is asked by libp2p before each dial and around each handshake.
+//
+// On the networks isolated and lan, both directions are for local addresses only: the private ranges of IPv4 and IPv6,
+// loopback, and the subnets of our own interfaces (a university's LAN has public addresses, and so has every IPv6 LAN).
+// Everything else is for addresses that the user named: typed, or in a ticket that the user passed on. Whom we hear of in
+// other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
+// there reaches a service that trusts this machine, and a look-up leaves the local network.
+//
+// Banned peers are refused everywhere.
+type gater struct {
+	links links
+
+	mu     sync.Mutex
+	named  map[peer.ID]map[string]struct{} // addresses in text, without /p2p
+	order  []namedAddr                     // oldest first, to keep named bounded
+	hosts  map[netip.Addr]int              // addresses of named, counted: who connects shows its ID only later
+	banned map[peer.ID]time.Time           // until when
+	now    func() time.Time
+}
+
+type namedAddr struct {
+	peer peer.ID
+	addr string
+	ip   netip.Addr
+}
+
+var (
+	// privateRanges are never routed on the internet: RFC 1918, RFC 6598 (carriers and overlay networks), RFC 3927, RFC 4193,
+	// RFC 4291.
+	privateRanges = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+
+	// metadata are the services that hand a cloud machine its credentials, on addresses that look local.
+	metadata = prefixes("169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "100.100.100.200/32", "fd00:ec2::254/128", "fd00:ec2::23/128")
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(texts))
+	for i, t := range texts {
+		out[i] = netip.MustParsePrefix(t)
+	}
+	return out
+}
+
+func within(ranges []netip.Prefix, ip netip.Addr) bool {
+	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+func newGater() *gater {
+	return &gater{
+		links:  links{read: interfacePrefixes},
+		named:  make(map[peer.ID]map[string]struct{}),
+		hosts:  make(map[netip.Addr]int),
+		banned: make(map[peer.ID]time.Time),
+		now:    time.Now,
+	}
+}
+
+// name lets a peer be dialled at these addresses, whatever they are. When there are too many, the oldest are forgotten.
+func (g *gater) name(info peer.AddrInfo) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, m := range info.Addrs {
+		g.nameLocked(info.ID, m)
+	}
+}
+
+func (g *gater) nameLocked(p peer.ID, m multiaddr.Multiaddr) {
+	m, _ = peer.SplitAddr(m)
+	if m == nil {
+		return
+	}
+	a := namedAddr{peer: p, addr: m.String()}
+	a.ip, _ = ipOf(m)
+	if _, known := g.named[p][a.addr]; known {
+		return
+	}
+	if len(g.order) >= maxNamed {
+		g.forgetOldest()
+	}
+	if g.named[p] == nil {
+		g.named[p] = make(map[string]struct{})
+	}
+	g.named[p][a.addr] = struct{}{}
+	g.order = append(g.order, a)
+	g.hosts[a.ip]++
+}
+
+func (g *gater) forgetOldest() {
+	old := g.order[0]
+	g.order = slices.Delete(g.order, 0, 1)
+	delete(g.named[old.peer], old.addr)
+	if len(g.named[old.peer]) == 0 {
+		delete(g.named, old.peer)
+	}
+	if g.hosts[old.ip]--; g.hosts[old.ip] == 0 {
+		delete(g.hosts, old.ip)
+	}
+}
+
+// ban refuses a peer for d. When there are too many, the bans that end first are lifted.
+func (g *gater) ban(p peer.ID, d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	g.banned[p] = now.Add(d)
+	if len(g.banned) <= maxBanned {
+		return
+	}
+	first := p
+	for id, until := range g.banned {
+		if !until.After(now) {
+			delete(g.banned, id)
+		} else if until.Before(g.banned[first]) {
+			first = id
+		}
+	}
+	if len(g.banned) > maxBanned {
+		delete(g.banned, first)
+	}
+}
+
+func (g *gater) isBanned(p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	until, ok := g.banned[p]
+	if ok && !until.After(g.now()) {
+		delete(g.banned, p)
+		return false
+	}
+	return ok
+}
+
+func (g *gater) isNamed(p peer.ID, m multiaddr.Multiaddr) bool {
+	m, _ = peer.SplitAddr(m)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.named[p][m.String()]
+	return ok
+}
+
+// namedHost reports whether some peer was named at this IP address; p "" asks for any peer.
+func (g *gater) namedHost(p peer.ID, ip netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p == "" || g.hosts[ip] == 0 {
+		return g.hosts[ip] > 0
+	}
+	return slices.ContainsFunc(g.order, func(a namedAddr) bool { return a.peer == p && a.ip == ip })
+}
+
+// mayDial is the rule for addresses that others told us.
+func (g *gater) mayDial(ip netip.Addr) bool {
+	return !ip.IsLoopback() && !within(metadata, ip) && (within(privateRanges, ip) || g.links.contain(ip))
+}
+
+// mayAccept is the rule for those who come to us.
+func (g *gater) mayAccept(ip netip.Addr) bool {
+	return ip.IsLoopback() || within(privateRanges, ip) || g.links.contain(ip)
+}
+
+// InterceptPeerDial refuses banned peers before their addresses are looked at.
+func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.isBanned(p) }
+
+// InterceptAddrDial refuses addresses outside the local network that nobody named.
+func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
+	ip, ok := ipOf(m)
+	return ok && (g.isNamed(p, m) || g.mayDial(ip))
+}
+
+// InterceptAccept refuses strangers from outside before any handshake costs something.
+func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
+	ip, ok := ipOf(c.RemoteMultiaddr())
+	return ok && (g.mayAccept(ip) || g.namedHost("", ip))
+}
+
+// InterceptSecured is the first moment at which the other side has proved who it is.
+func (g *gater) InterceptSecured(d network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
+	if g.isBanned(p) {
+		return false
+	}
+	if d == network.DirOutbound {
+		return true // this address has passed InterceptAddrDial
+	}
+	ip, ok := ipOf(c.RemoteMultiaddr())
+	return ok && (g.mayAccept(ip) || g.namedHost(p, ip))
+}
+
+// InterceptUpgraded has nothing left to decide.
+func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+
+func ipOf(m multiaddr.Multiaddr) (netip.Addr, bool) {
+	if m == nil {
+		return netip.Addr{}, false
+	}
+	ip, err := manet.ToIP(m)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	a, ok := netip.AddrFromSlice(ip)
+	return a.Unmap(), ok
+}
+
+// links knows the subnets of this machine's interfaces, and reads them again when it is asked later than linksFresh.
+type links struct {
+	read func() []netip.Prefix
+
+	mu    sync.Mutex
+	known []netip.Prefix
+	until time.Time
+}
+
+func (l *links) contain(ip netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.After(l.until) {
+		l.known, l.until = l.read(), now.Add(linksFresh)
+	}
+	return within(l.known, ip)
+}
+
+// interfacePrefixes are the subnets that this machine has a foot in. A point-to-point link is the way to a provider rather
+// than a LAN, and a subnet wider than a LAN ever is says nothing about who is near.
+func interfacePrefixes() []netip.Prefix {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var out []netip.Prefix
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagPointToPoint != 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Bits() >= widestLink(p.Addr()) {
+				out = append(out, p.Masked())
+			}
+		}
+	}
+	return out
+}
+
+func widestLink(a netip.Addr) int {
+	if a.Is4() {
+		return 16
+	}
+	return 56
+}
+
+// resolver looks up DNS addresses that the user named, and no others: a name that a peer told us would carry a question
+// out of the local network, to whoever serves that name.
+type resolver struct {
+	gater *gater
+	dns   network.MultiaddrDNSResolver
+}
+
+var errHearsay = errors.New("only names that the user typed are looked up")
+
+func (r resolver) ResolveDNSAddr(ctx context.Context, p peer.ID, m multiaddr.Multiaddr, depth, limit int) ([]multiaddr.Multiaddr, error) {
+	return r.resolve(m, func() ([]multiaddr.Multiaddr, error) { return r.dns.ResolveDNSAddr(ctx, p, m, depth, limit) })
+}
+
+func (r resolver) ResolveDNSComponent(ctx context.Context, m multiaddr.Multiaddr, limit int) ([]multiaddr.Multiaddr, error) {
+	return r.resolve(m, func() ([]multiaddr.Multiaddr, error) { return r.dns.ResolveDNSComponent(ctx, m, limit) })
+}
+
+// resolve names what the look-up finds for each peer whose address it was.
+func (r resolver) resolve(m multiaddr.Multiaddr, look func() ([]multiaddr.Multiaddr, error)) ([]multiaddr.Multiaddr, error) {
+	peers := r.gater.namedAt(m)
+	if len(peers) == 0 {
+		return nil, errHearsay
+	}
+	found, err := look()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range peers {
+		r.gater.name(peer.AddrInfo{ID: p, Addrs: found})
+	}
+	return found, nil
+}
+
+// namedAt returns the peers that were named at exactly this address.
+func (g *gater) namedAt(m multiaddr.Multiaddr) []peer.ID {
+	m, _ = peer.SplitAddr(m)
+	if m == nil {
+		return nil
+	}
+	text := m.String()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []peer.ID
+	for _, a := range g.order {
+		if a.addr == text {
+			out = append(out, a.peer)
+		}
+	}
+	return out
+}

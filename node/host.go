@@ -1,0 +1,399 @@
+package node
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
+	madns "github.com/multiformats/go-multiaddr-dns"
+)
+
+// DefaultPort is where a node listens, TCP and UDP, unless the user says otherwise or the port is taken.
+const DefaultPort = 4747
+
+// hostConfig is what the host needs to know. Network and UserAgent may not be empty.
+type hostConfig struct {
+	Key       crypto.PrivKey
+	Network   Network
+	Listen    []string // multiaddrs; empty means DefaultPort on all interfaces, or another port when that is taken
+	UserAgent string
+}
+
+// netHost is the libp2p host with the rules of our networks around it.
+type netHost struct {
+	host.Host
+	gater *gater
+}
+
+// newHost starts to listen and returns a host that is ready to dial. It sends nothing by itself: no relay, no NAT service, no
+// address discovery by others, no bootstrap. The caller closes it.
+func newHost(c hostConfig) (*netHost, error) {
+	resources, err := newResources()
+	if err != nil {
+		return nil, err
+	}
+	conns, err := newConnManager()
+	if err != nil {
+		return nil, errors.Join(err, resources.Close())
+	}
+	g := newGater()
+	h, err := libp2p.New(
+		libp2p.Identity(c.Key),
+		libp2p.UserAgent(c.UserAgent),
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // with it, two nodes could listen on one port and share out the callers
+		libp2p.Transport(quic.NewTransport),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Muxer(yamux.ID, newMuxer()),
+		libp2p.ListenAddrs(),
+		libp2p.AddrsFactory(g.advertised),
+		libp2p.ConnectionGater(g),
+		libp2p.ResourceManager(resources),
+		libp2p.ConnectionManager(conns),
+		libp2p.DialRanker(g.rankDials),
+		libp2p.MultiaddrResolver(resolver{gater: g, dns: swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}}),
+		libp2p.DisableRelay(),
+		libp2p.ForceReachabilityPrivate(), // nobody is asked whether we can be reached
+		libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.Ping(false),
+		libp2p.DisableMetrics(),
+	)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the host: %w", err), conns.Close(), resources.Close())
+	}
+	n := &netHost{Host: h, gater: g}
+	if err := n.listen(c.Listen); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return n, nil
+}
+
+// newMuxer copies libp2p's yamux settings; changing the original would change every host of the process.
+func newMuxer() network.Multiplexer {
+	t := *yamux.DefaultTransport
+	t.InitialStreamWindowSize = 1 << 20
+	return &t
+}
+
+// allowNamed lets the peer be reached at addresses that the user typed, whatever they are: public ones, loopback, DNS names.
+func (h *netHost) allowNamed(info peer.AddrInfo) { h.gater.name(info) }
+
+// allowTicket is allowNamed for the addresses in a ticket. Whoever wrote it may be anybody, so it cannot lead us to the
+// services of this machine or of its cloud: loopback below port 1024 and metadata addresses are left out.
+func (h *netHost) allowTicket(info peer.AddrInfo) {
+	info.Addrs = slices.DeleteFunc(slices.Clone(info.Addrs), func(m multiaddr.Multiaddr) bool {
+		ip, ok := ipOf(m)
+		return ok && (within(metadata, ip) || ip.IsLoopback() && portOf(m) < 1024)
+	})
+	h.gater.name(info)
+}
+
+// ban closes all connections with the peer and refuses new ones for d.
+func (h *netHost) ban(p peer.ID, d time.Duration) {
+	h.gater.ban(p, d)
+	_ = h.Network().ClosePeer(p) // what is left of a connection to close does not matter
+}
+
+// addrs are the addresses at which others may reach this node, without /p2p, the best one first and loopback last.
+// It is empty only when the host does not listen at all.
+func (h *netHost) addrs() []multiaddr.Multiaddr {
+	return reachable(h.Network().ListenAddresses(), localInterfaces(), h.gater.mayAccept)
+}
+
+// listen opens the addresses that the user named, all of them, or the default ones.
+func (h *netHost) listen(named []string) error {
+	if len(named) == 0 {
+		return h.listenDefault(DefaultPort)
+	}
+	for _, text := range named {
+		m, err := multiaddr.NewMultiaddr(text)
+		if err != nil {
+			return fmt.Errorf("%w: listen on %q: %w", ErrUsage, text, err)
+		}
+		if err := h.listenOn(m); err != nil {
+			return fmt.Errorf("listen on %s: %w", m, listenError(err))
+		}
+	}
+	return nil
+}
+
+// listenError says in plain words what the user can change.
+func listenError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program has this port: name another one, or port 0 for any free one (%w)", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine does not have that address (%w)", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("this user may not open that port; those above 1023 are free for all (%w)", err)
+	case errors.Is(err, swarm.ErrNoTransport):
+		return fmt.Errorf("%w: shoal listens on /tcp/PORT and /udp/PORT/quic-v1 of an IP address", ErrUsage)
+	}
+	return err
+}
+
+func (h *netHost) listenOn(m multiaddr.Multiaddr) error {
+	s, ok := h.Network().(interface {
+		AddListenAddr(multiaddr.Multiaddr) error // Listen is content with one success
+	})
+	if !ok {
+		return h.Network().Listen(m)
+	}
+	return s.AddListenAddr(m)
+}
+
+// listenDefault opens one port for TCP and UDP, IPv4 and IPv6: the given one, or else one that the system picks.
+func (h *netHost) listenDefault(port int) error {
+	const tries = 8 // the system picks a port that is free for TCP over IPv4; the other three may be taken
+	var err error
+	for try := range tries {
+		if try > 0 {
+			port = 0
+		}
+		if err = h.listenAll(port, try == tries-1); err == nil {
+			return nil
+		}
+		h.stopListening()
+	}
+	return fmt.Errorf("listen on any port: %w", err)
+}
+
+// listenAll opens port for everything that this machine speaks; port 0 means the one that the first listener gets. With
+// partly, some may fail.
+func (h *netHost) listenAll(port int, partly bool) error {
+	var errs error
+	opened := 0
+	for _, pattern := range []string{"/ip4/0.0.0.0/tcp/%d", "/ip4/0.0.0.0/udp/%d/quic-v1", "/ip6/::/tcp/%d", "/ip6/::/udp/%d/quic-v1"} {
+		m, err := multiaddr.NewMultiaddr(fmt.Sprintf(pattern, port))
+		if err != nil {
+			return err
+		}
+		err = h.listenOn(m)
+		switch {
+		case err == nil:
+			opened++
+			if port == 0 {
+				port = portOf(h.Network().ListenAddresses()[0])
+			}
+		case errors.Is(err, syscall.EAFNOSUPPORT), errors.Is(err, syscall.EADDRNOTAVAIL), partly: // IPv4 or IPv6 is off
+			errs = errors.Join(errs, err)
+		default:
+			return err
+		}
+	}
+	if opened == 0 {
+		return errs
+	}
+	return nil
+}
+
+func (h *netHost) stopListening() {
+	if s, ok := h.Network().(interface{ ListenClose(...multiaddr.Multiaddr) }); ok {
+		s.ListenClose(h.Network().ListenAddresses()...)
+	}
+}
+
+func portOf(m multiaddr.Multiaddr) int {
+	for _, code := range []int{multiaddr.P_TCP, multiaddr.P_UDP} {
+		if text, err := m.ValueForProtocol(code); err == nil {
+			var port int
+			if _, err := fmt.Sscan(text, &port); err == nil {
+				return port
+			}
+		}
+	}
+	return 0
+}
+
+// advertised are the addresses that peers are told: those at which we would answer them.
+func (g *gater) advertised(all []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	return reachable(all, localInterfaces(), g.mayAccept)
+}
+
+// rankDials says which address of a peer is dialled when. On the local network TCP goes first, because TLS over TCP moves
+// a byte for less than half of what QUIC takes; QUIC follows for networks that let only UDP through. On public addresses the
+// order is libp2p's: QUIC first, which passes NATs better.
+//
+// A dial that fails starts the next one at once, so that the delays cost time only where packets vanish.
+func (g *gater) rankDials(addrs []multiaddr.Multiaddr) []network.AddrDelay {
+	const step, quicAfter, publicAfter = 30 * time.Millisecond, 100 * time.Millisecond, 50 * time.Millisecond
+	var local, public []multiaddr.Multiaddr
+	for _, m := range addrs {
+		if ip, ok := ipOf(m); ok && g.mayAccept(ip) {
+			local = append(local, m)
+		} else {
+			public = append(public, m)
+		}
+	}
+	slices.SortStableFunc(local, func(a, b multiaddr.Multiaddr) int { return cmp.Compare(dialScore(a), dialScore(b)) })
+	out := make([]network.AddrDelay, 0, len(addrs))
+	var delay time.Duration
+	for i, m := range local {
+		switch {
+		case i == 0:
+		case isQUIC(m) && !isQUIC(local[i-1]):
+			delay += quicAfter
+		case i <= 2: // two families or two interfaces one after the other, then all the rest at once
+			delay += step
+		}
+		out = append(out, network.AddrDelay{Addr: m, Delay: delay})
+	}
+	for _, d := range swarm.DefaultDialRanker(public) {
+		if len(local) > 0 {
+			d.Delay += publicAfter
+		}
+		out = append(out, d)
+	}
+	return out[:min(len(out), maxDials)]
+}
+
+// dialScore orders local addresses: TCP before QUIC, the LAN before this machine, IPv4 before IPv6.
+func dialScore(m multiaddr.Multiaddr) int {
+	ip, _ := ipOf(m)
+	score := 0
+	if isQUIC(m) {
+		score += 4
+	}
+	if ip.IsLoopback() {
+		score += 2
+	}
+	if ip.Is6() {
+		score++
+	}
+	return score
+}
+
+func isQUIC(m multiaddr.Multiaddr) bool {
+	_, err := m.ValueForProtocol(multiaddr.P_QUIC_V1)
+	return err == nil
+}
+
+// iface is one network interface that works, with its addresses.
+type iface struct {
+	name         string
+	pointToPoint bool
+	addrs        []netip.Addr
+}
+
+func localInterfaces() []iface {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var out []iface
+	for _, i := range all {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagRunning == 0 {
+			continue // a bridge without a port, a cable that is not plugged in
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		x := iface{name: i.Name, pointToPoint: i.Flags&net.FlagPointToPoint != 0}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				x.addrs = append(x.addrs, p.Addr())
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// reachable turns what the host listens on into addresses that others can dial, best first.
+func reachable(listen []multiaddr.Multiaddr, interfaces []iface, answers func(netip.Addr) bool) []multiaddr.Multiaddr {
+	type candidate struct {
+		addr multiaddr.Multiaddr
+		rank int
+	}
+	var found []candidate
+	for _, m := range listen {
+		ip, ok := ipOf(m)
+		if !ok {
+			continue
+		}
+		for _, i := range interfaces {
+			for _, own := range i.addrs {
+				if own != ip && (!ip.IsUnspecified() || own.Is4() != ip.Is4()) {
+					continue
+				}
+				if own.Is6() && own.IsLinkLocalUnicast() || !answers(own) { // libp2p cannot dial into a zone
+					continue
+				}
+				if at, err := replaceIP(m, own); err == nil {
+					found = append(found, candidate{at, placeRank(i, own)*2 + btoi(isQUIC(m))})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.addr.String(), b.addr.String()))
+	})
+	var out []multiaddr.Multiaddr
+	for _, c := range found {
+		if !slices.ContainsFunc(out, c.addr.Equal) {
+			out = append(out, c.addr)
+		}
+	}
+	return out
+}
+
+// placeRank guesses from how many places an address of ours can be reached.
+func placeRank(i iface, ip netip.Addr) int {
+	switch {
+	case ip.IsLoopback():
+		return 6 + btoi(ip.Is6())
+	case ip.IsLinkLocalUnicast():
+		return 5
+	case slices.ContainsFunc([]string{"docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "cni", "lxc", "lxd"}, func(p string) bool {
+		return strings.HasPrefix(i.name, p)
+	}):
+		return 4 // containers and virtual machines of this machine
+	case i.pointToPoint || within(privateRanges[3:4], ip):
+		return 3 // an overlay: only its members
+	case ip.Is6():
+		return 2
+	case within(privateRanges, ip):
+		return 0
+	default:
+		return 1
+	}
+}
+
+func replaceIP(m multiaddr.Multiaddr, ip netip.Addr) (multiaddr.Multiaddr, error) {
+	_, rest := multiaddr.SplitFirst(m)
+	family := "/ip4/"
+	if ip.Is6() {
+		family = "/ip6/"
+	}
+	head, err := multiaddr.NewMultiaddr(family + ip.String())
+	if err != nil {
+		return nil, err
+	}
+	return head.Encapsulate(rest), nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
