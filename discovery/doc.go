@@ -1,0 +1,10 @@
+// Package discovery says who may hold a root: peers that a ticket names, and peers that turn up on the local network.
+//
+// A [Ticket] is a short text that one user gives to another: a root, the peer that shares it, and where that peer can be
+// reached. [MDNS] announces this node on the local network while it runs, and yields the others that do the same.
+//
+// What comes out of here is a hint, never trusted: the text may be made up, and anyone on the network can announce any
+// peer at any address. Peers prove who they are when a connection is made, and content is verified whoever it comes from.
+// So all that discovery can be made to do is to waste dials, and it bounds how many: addresses that cannot be meant are
+// left out, and findings come slowly, once, and few at a time.
+package discovery

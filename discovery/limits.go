@@ -1,0 +1,41 @@
+package discovery
+
+import "time"
+
+const (
+	// MaxTicket is the longest text that is looked at as a ticket, in bytes. No ticket that Shoal makes is longer.
+	MaxTicket = 4 << 10
+
+	// MaxAddrs is how many addresses of one peer are kept, the best first. More cost dials, and seldom help.
+	MaxAddrs = 16
+
+	// maxAddr is the longest address that a ticket takes along, in bytes of its binary form. Real ones have some 20; with
+	// this, MaxAddrs of them, a name and the rest fit into MaxTicket.
+	maxAddr = 96
+
+	// maxPeerID is the longest peer ID, in bytes.
+	maxPeerID = 64
+
+	// maxFields is how many fields a ticket may have, known ones or not.
+	maxFields = 256
+
+	// maxRead is how many addresses are looked at to find the best MaxAddrs.
+	maxRead = 1024
+)
+
+// What mDNS may cost. Names, addresses, peer IDs and times to live are all chosen by whoever sends the packets.
+const (
+	perFinding  = 100 * time.Millisecond // between two findings: each may become a dial
+	maxPending  = 64                     // findings that wait for the reader; beyond that, some are forgotten
+	maxSeen     = 4096                   // peers remembered so that they are not reported twice
+	seenFor     = time.Minute            // before a peer that is still there at the same addresses is reported again
+	maxServed   = 256                    // addresses for which is remembered how many findings they have had
+	maxNames    = 4096                   // names that zeroconf may have in one of its caches, before it is stopped and started anew
+	maxTexts    = 64                     // strings of one announcement that are looked at
+	maxAnnounce = 8                      // addresses that this node announces: the packet should fit into one frame of the network
+
+	refresh   = 2 * time.Minute        // before everybody is asked anew, also those who have been heard already
+	lookAgain = 3 * time.Second        // before the interfaces of this machine are looked at again
+	pauseMin  = 250 * time.Millisecond // before zeroconf is started again after it was flooded or could not start; doubles
+	pauseMax  = 15 * time.Second       // and never grows longer
+)
