@@ -57,3 +57,44 @@ func (s Stall) String() string {
 	}
 	return "unknown"
 }
+
+// Status returns a snapshot.
+func (e *Engine) Status() Status {
+	s := Status{
+		Chunks: int64(e.goal.wanted.n), Bytes: e.goal.bytes,
+		MissingChunks: int64(e.goal.missing), MissingBytes: e.goal.missingBytes,
+		InFlight: int64(e.requests.inFlight), Giving: int64(e.turns.giving), Wasted: e.goal.duplicateBytes,
+		Done: e.goal.missing == 0, Stalled: e.stalled(),
+		Peers: make([]PeerStatus, 0, len(e.peers)),
+	}
+	for _, p := range e.peers {
+		s.Peers = append(s.Peers, PeerStatus{
+			Peer: p.id, Has: p.holds.count(len(e.cfg.Sizes)), Useful: e.useful(p),
+			InFlight: p.open.cost, Window: p.flow.window, Rate: p.flow.rate, Delay: p.flow.delay,
+			Stored: p.total, Bad: p.bad, Slow: p.late.slow, Queued: p.owed.waiting.n, Giving: p.owed.cost,
+		})
+	}
+	return s
+}
+
+func (e *Engine) stalled() Stall {
+	switch {
+	case e.goal.missing == 0:
+		return Moving
+	case e.held():
+		return DiskFails
+	case len(e.peers) == 0:
+		return NoPeers
+	}
+	stall := NoHolders
+	for _, p := range e.peers {
+		if p.open.n == 0 && e.useful(p) == 0 {
+			continue
+		}
+		if !p.late.slow {
+			return Moving
+		}
+		stall = AllSlow
+	}
+	return stall
+}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	helpPause   = 100 * time.Millisecond // between two looks at whether idle peers can help
+	mostCopies  = 4                      // peers that one chunk is asked of
+	mostHelped  = 8                      // peers looked at for one helper
+	mostLooks   = 64                     // requests looked at for each of them
+	shortSilent = 500 * time.Millisecond // silence of a peer that means nothing yet
+	unknownPace = time.Second            // what a chunk is taken to need from a peer that has delivered none
+)
+
+// help lets p, which has nothing left of its own to do, repeat what is expected latest from another peer, if it would be
+// done in less than half that time. While chunks are free, only peers that have fallen silent are helped out: nobody waits
+// for the others yet.
+func (e *Engine) help(p *peer) {
+	if !e.mayHelp(p) {
+		return
+	}
+	e.wake(e.now.plus(helpPause))
+	room := min(p.flow.window-p.open.cost, e.cfg.MaxInFlight-e.requests.inFlight)
+	last, lastTime := -1, time.Duration(math.MaxInt64)
+	for range mostHelped {
+		last, lastTime = e.latest(p, last, lastTime)
+		if last < 0 || room <= 0 {
+			return
+		}
+		room -= e.takeOver(p, e.peers[last], room)
+	}
+}
+
+func (e *Engine) mayHelp(p *peer) bool {
+	idle := p.open.n == 0 || p.flow.rate > 0 && p.open.cost <= p.flow.window/4
+	others := e.requests.open - p.open.n
+	return p.here && idle && others > 0 && !p.late.slow && !e.held() && e.useful(p) == 0 && e.goal.missing > 0
+}
+
+// latest returns the place of the peer, p aside, that will be done last; after one that was looked at, the next in that order.
+// It returns -1 when there is none.
+func (e *Engine) latest(p *peer, after int, afterTime time.Duration) (place int, when time.Duration) {
+	place = -1
+	for i, q := range e.peers {
+		if q == p || q.open.n == 0 {
+			continue
+		}
+		t := e.expected(q, q.open.cost)
+		if t > afterTime || t == afterTime && i <= after {
+			continue
+		}
+		if place < 0 || t > when {
+			place, when = i, t
+		}
+	}
+	return place, when
+}
+
+// silence returns how long p has owed chunks without a byte from it, when that is long for it; otherwise 0.
+func (e *Engine) silence(p *peer) time.Duration {
+	silent := e.now.since(p.late.heardAt)
+	if p.flow.rate > 0 && silent < max(shortSilent, 4*p.flow.delay) {
+		return 0
+	}
+	return silent
+}
+
+// expected returns in what time p will have delivered the first so many bytes of what it owes. Who has been silent for long
+// is expected to remain so for as long again.
+func (e *Engine) expected(p *peer, bytes int) time.Duration {
+	t := e.silence(p)
+	if p.flow.rate > 0 {
+		t = max(t, time.Duration(float64(bytes)/p.flow.rate*float64(time.Second)))
+	}
+	return t
+}
+
+// takeOver asks p for chunks that q owes, the newest first, as long as it gains by that. It returns their cost.
+func (e *Engine) takeOver(p, q *peer, room int) (spent int) {
+	if e.picker.free.n > 0 && e.silence(q) == 0 {
+		return 0
+	}
+	ahead := q.open.cost
+	looks := mostLooks
+	for id := q.open.newest; id != 0 && looks > 0; looks-- {
+		r := e.requests.pool[id]
+		one := cost(e.cfg.Sizes[r.chunk])
+		mine := unknownPace
+		if p.flow.rate > 0 {
+			mine = p.flow.delay + time.Duration(float64(p.open.cost+one)/p.flow.rate*float64(time.Second))
+		} else if p.open.n > 0 {
+			return spent
+		}
+		if e.expected(q, ahead) < 2*mine {
+			return spent
+		}
+		if one <= room-spent && e.mayCopy(p, r.chunk, mine) {
+			e.request(p, r.chunk)
+			spent += one
+		}
+		ahead -= one
+		id = r.older
+	}
+	return spent
+}
+
+// mayCopy reports whether p may be asked for c too: it has it, and none of those who were asked is about to deliver it.
+func (e *Engine) mayCopy(p *peer, c uint32, mine time.Duration) bool {
+	if !p.holds.has(c) {
+		return false
+	}
+	copies := 0
+	for id := e.requests.first[c]; id != 0; id = e.requests.pool[id].also {
+		q := e.requests.pool[id].peer
+		if copies++; q == p || copies >= mostCopies || e.expected(q, q.open.cost) < 2*mine {
+			return false
+		}
+	}
+	return true
+}

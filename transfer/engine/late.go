@@ -1,0 +1,97 @@
+package engine
+
+import "time"
+
+// Floor on throughput: a peer that owes chunks and brings fewer bytes than this in such a time is slow.
+const (
+	floorTime  = 15 * time.Second
+	floorBytes = 16 << 10 * int(floorTime/time.Second)
+	mostPauses = 4 // doublings of the wait before a slow peer is tried again
+)
+
+// late is whether a peer that owes chunks delivers them in time.
+type late struct {
+	slow  bool   // it did not, and has delivered nothing since
+	times int    // how often in a row
+	retry moment // when it may be asked again
+
+	oldestAt moment // since when its oldest request is the oldest: it could have worked on it from then on
+	heardAt  moment // when bytes came last
+	floorAt  moment // since when floor is counted
+	floor    int    // bytes
+}
+
+// begin is called when a peer that owed nothing is asked.
+func (l *late) begin(now moment) {
+	l.oldestAt, l.heardAt, l.floorAt, l.floor = now, now, now, 0
+}
+
+func (l *late) heard(now moment, bytes int) {
+	l.heardAt = now
+	l.floor += max(bytes, 0)
+}
+
+// delivered clears a peer's name.
+func (l *late) delivered(now moment) {
+	l.heardAt = now
+	l.slow, l.times, l.retry = false, 0, 0
+}
+
+// due returns when the peer of l must be looked at.
+func (e *Engine) due(l *late) moment {
+	return min(l.oldestAt.plus(e.cfg.Deadline), l.floorAt.plus(floorTime))
+}
+
+// expirePeer looks whether p is late, and wakes when it has to be looked at again.
+func (e *Engine) expirePeer(p *peer) {
+	l := &p.late
+	if p.open.n == 0 {
+		if l.slow && e.now < l.retry {
+			e.wake(l.retry)
+		}
+		return
+	}
+	switch {
+	case e.now >= l.oldestAt.plus(e.cfg.Deadline), e.now >= l.floorAt.plus(floorTime) && l.floor < floorBytes:
+		e.tooLate(p)
+	case e.now >= l.floorAt.plus(floorTime):
+		l.floorAt, l.floor = e.now, 0
+	}
+	if p.open.n > 0 {
+		e.wake(e.due(l))
+	}
+}
+
+// tooLate makes others do what p was to do. It keeps what nobody else can give, and gets another chance later.
+func (e *Engine) tooLate(p *peer) {
+	l := &p.late
+	l.slow = true
+	l.retry = e.now.plus(e.cfg.Deadline << min(l.times, mostPauses))
+	l.times++
+	p.flow.window = e.leastWindow()
+	for id := p.open.oldest; id != 0; {
+		r := e.requests.pool[id]
+		if e.fasterThan(p, r.chunk) {
+			e.revoke(id)
+		}
+		id = r.newer
+	}
+	if p.open.n > 0 {
+		l.begin(e.now)
+	} else {
+		e.wake(l.retry)
+	}
+}
+
+// fasterThan reports whether a peer that is not slow has c, p aside.
+func (e *Engine) fasterThan(p *peer, c uint32) bool {
+	for _, x := range e.peers {
+		if x != p && !x.late.slow && x.holds.has(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// leastWindow is two chunks: while one travels, the next is asked for.
+func (e *Engine) leastWindow() int { return min(2*e.largest, e.cfg.MaxWindow) }
