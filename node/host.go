@@ -86,13 +86,6 @@ func newHost(c hostConfig) (*netHost, error) {
 	return n, nil
 }
 
-// newMuxer copies libp2p's yamux settings; changing the original would change every host of the process.
-func newMuxer() network.Multiplexer {
-	t := *yamux.DefaultTransport
-	t.InitialStreamWindowSize = 1 << 20
-	return &t
-}
-
 // allowNamed lets the peer be reached at addresses that the user typed, whatever they are: public ones, loopback, DNS names.
 func (h *netHost) allowNamed(info peer.AddrInfo) { h.gater.name(info) }
 

@@ -1,0 +1,194 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/discovery"
+	"github.com/shoal-p2p/shoal/store"
+	"github.com/shoal-p2p/shoal/transfer"
+)
+
+// Version is what this build calls itself. The linker sets it; a plain build asks the module.
+var Version = moduleVersion()
+
+func moduleVersion() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
+		return b.Main.Version
+	}
+	return "dev"
+}
+
+// Config says what kind of node to open. Home must be set.
+type Config struct {
+	Home    string
+	Network Network      // LAN when empty
+	Listen  []string     // multiaddrs; empty: every interface, the default port if it is free
+	Peers   []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
+	Log     *slog.Logger // nil discards
+}
+
+func (c *Config) validate() error {
+	if c.Home == "" {
+		return fmt.Errorf("%w: home is not set", ErrUsage)
+	}
+	switch c.Network {
+	case "":
+		c.Network = LAN
+	case LAN, Isolated:
+	default:
+		return fmt.Errorf("%w: network %q is not one of isolated, lan", ErrUsage, c.Network)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Node is one running peer.
+type Node struct {
+	config   Config
+	host     *netHost
+	store    *store.Store
+	transfer *transfer.Service
+	mdns     *discovery.MDNS // nil when the network is isolated
+	near     *neighbours
+	started  time.Time
+	stale    atomic.Int64 // files, as of the last look
+}
+
+// Open takes the home and starts to listen. It returns ErrBusy, with the other process's id, when the home is in use.
+func Open(ctx context.Context, c Config) (*Node, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	if err := makeHome(c.Home); err != nil {
+		return nil, err
+	}
+	st, err := store.Open(store.Config{Home: c.Home})
+	if err != nil {
+		return nil, openError(err)
+	}
+	n, err := assemble(c, st)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return n, nil
+}
+
+func assemble(c Config, st *store.Store) (*Node, error) {
+	key, err := loadIdentity(c.Home)
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHost(hostConfig{Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{config: c, host: h, store: st, near: newNeighbours(h.ID()), started: time.Now()}
+	n.transfer = transfer.New(transfer.Config{
+		Host: h.Host, Library: library{st}, Log: c.Log,
+		Ban: func(p peerID) { h.ban(p, banTime) },
+	})
+	if c.Network == LAN {
+		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{Log: c.Log})
+	}
+	if err := n.near.name(h, c.Peers); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return n, nil
+}
+
+// makeHome creates the home, readable by its owner alone.
+func makeHome(home string) error {
+	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
+		return fmt.Errorf("%w: create home: %w", ErrDisk, err)
+	}
+	if err := os.Mkdir(home, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w: create home: %w", ErrDisk, err)
+	}
+	info, err := os.Stat(home)
+	if err != nil {
+		return fmt.Errorf("%w: home: %w", ErrDisk, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%w: home %s is not a directory", ErrUsage, home)
+	}
+	return nil
+}
+
+func openError(err error) error {
+	var locked *store.LockedError
+	if errors.As(err, &locked) {
+		return fmt.Errorf("%w: process %d has it", ErrBusy, locked.PID)
+	}
+	return fmt.Errorf("%w: open index: %w", ErrDisk, err)
+}
+
+// Run finds neighbours and answers other peers until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.transfer.Run(ctx) })
+	group.Go(func() error { return n.near.run(ctx, n.host) })
+	if n.mdns != nil {
+		group.Go(func() error { return n.mdns.Run(ctx) })
+		group.Go(func() error { n.meet(ctx); return nil })
+	}
+	group.Go(func() error { n.keepIndex(ctx); return nil })
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// meet makes neighbours of those that mDNS finds.
+func (n *Node) meet(ctx context.Context) {
+	for {
+		select {
+		case f := <-n.mdns.Found():
+			n.near.add(n.host, f.Info, f.Route)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keepIndex looks at the start, and now and then, whether the shared files are still what was indexed.
+func (n *Node) keepIndex(ctx context.Context) {
+	for pause := time.Duration(0); ; pause = rescanEvery {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		if err := n.store.Rescan(ctx); err != nil && ctx.Err() == nil {
+			n.config.Log.Warn("rescan", "err", err)
+		}
+	}
+}
+
+// Close gives everything back. Run must have returned.
+func (n *Node) Close() error { return errors.Join(n.host.Close(), n.store.Close()) }
+
+// library lets the transfer service read the store.
+type library struct{ *store.Store }
+
+func (l library) Tree(ctx context.Context, root cid.Cid) (*content.Tree, error) {
+	t, err := l.Store.Tree(ctx, root)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, transfer.ErrNotFound
+	}
+	return t, err
+}

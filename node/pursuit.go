@@ -1,0 +1,349 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/transfer"
+)
+
+var errNotServed = transfer.ErrNotFound
+
+// pursuit is a request for content that this node does not have: it looks for holders, drives a transfer session, tells the
+// user what is going on, and gives up when nobody helps.
+type pursuit struct {
+	n       *Node
+	target  target
+	options pursuitOptions
+	session *transfer.Session
+	ctx     context.Context // ends when the pursuit is stopped or given up; its cause says why
+	cancel  context.CancelCauseFunc
+	group   errgroup.Group
+
+	mu       sync.Mutex // guards what the watcher and the request share
+	total    int64      // bytes to fetch; zero before that is known
+	present  int64      // bytes that were there before
+	quiet    bool       // the request is busy on its own: nothing to wait for, nothing to give up on
+	told     map[peer.ID]transfer.ContactState
+	moved    time.Time // when something last came nearer
+	movedBy  int64
+	reminded time.Time
+}
+
+type pursuitOptions struct {
+	Tree     *content.Tree // when it is known already
+	Leech    bool          // do not serve others from it
+	Patience time.Duration // without progress; negative: no end
+	Emit     func(Event)
+}
+
+// patience turns the seconds of a request into a duration.
+func patience(seconds float64) time.Duration {
+	switch {
+	case seconds == 0:
+		return DefaultPatience
+	case seconds < 0 || seconds > 1e9:
+		return -1
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// pursue starts looking. stop must be called.
+func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit {
+	now := time.Now()
+	p := &pursuit{n: n, target: t, options: o, moved: now, reminded: now, told: make(map[peer.ID]transfer.ContactState)}
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
+	p.session = n.transfer.Session(t.root, transfer.SessionOptions{Tree: o.Tree, Leech: o.Leech})
+	p.group.Go(func() error { p.session.Run(p.ctx); return nil })
+	p.group.Go(func() error { p.offer(); return nil })
+	p.group.Go(func() error { p.watch(); return nil })
+	p.options.Emit(Event{Kind: "finding", CID: t.root.String(), Message: p.plan()})
+	return p
+}
+
+func (p *pursuit) stop() {
+	p.cancel(nil)
+	p.group.Wait()
+}
+
+// plan says where holders are looked for.
+func (p *pursuit) plan() string {
+	var who []string
+	if p.target.holder != nil {
+		who = append(who, "the node that the ticket names")
+	}
+	if k := len(p.target.peers) + len(p.n.near.named); k > 0 {
+		who = append(who, plural(k, "peer")+" that you named")
+	}
+	if p.n.mdns != nil {
+		who = append(who, "the neighbours on this network (mDNS)")
+	} else {
+		who = append(who, "whoever is connected")
+	}
+	return "asking " + strings.Join(who, ", ")
+}
+
+// offer names every peer that may have the root to the session, as they turn up.
+func (p *pursuit) offer() {
+	h := p.n.host
+	for _, info := range p.target.peers {
+		h.allowNamed(info)
+		p.n.near.add(h, info, "peer")
+		p.session.Offer(info.ID)
+	}
+	if info := p.target.holder; info != nil {
+		h.allowTicket(*info)
+		p.n.near.add(h, *info, "ticket")
+		p.session.Offer(info.ID)
+	}
+	news, stop := p.n.near.watch()
+	defer stop()
+	for {
+		select {
+		case <-news:
+			for _, id := range p.n.near.list() {
+				p.session.Offer(id)
+			}
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+// watch tells the user what happens and ends the pursuit when nothing does.
+func (p *pursuit) watch() {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s := p.session.Status()
+			p.tell(s)
+			if err := p.judge(s, time.Now()); err != nil {
+				p.cancel(err)
+				return
+			}
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+// tell emits what changed since the last look.
+func (p *pursuit) tell(s transfer.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.quiet {
+		return
+	}
+	for _, c := range s.Peers {
+		if p.told[c.Peer] == c.State {
+			continue
+		}
+		p.told[c.Peer] = c.State
+		if m := describe(c); m != "" {
+			p.reminded = time.Now()
+			p.options.Emit(Event{Kind: "connecting", Peer: c.Peer.String(), Message: m})
+		}
+	}
+	if p.total > 0 {
+		p.options.Emit(p.progress(s))
+	} else if s.Blocks > 0 {
+		p.options.Emit(Event{Kind: "tree", Blocks: s.Blocks})
+	}
+}
+
+func describe(c transfer.PeerStatus) string {
+	who := short(c.Peer)
+	if c.Addr != "" {
+		who += " at " + c.Addr
+	}
+	switch c.State {
+	case transfer.Dialing:
+		return "connecting to " + who
+	case transfer.Asking:
+		return "asking " + who
+	case transfer.Joined:
+		return who + " has it"
+	case transfer.NotHere:
+		return who + " does not have it"
+	case transfer.Unreachable:
+		return fmt.Sprintf("%s cannot be reached: %s", who, brief(c.Err))
+	case transfer.Banned:
+		return fmt.Sprintf("%s is left out: %s", who, brief(c.Err))
+	}
+	return ""
+}
+
+func (p *pursuit) progress(s transfer.Status) Event {
+	e := Event{Kind: "fetching", Bytes: p.present + s.Stored, Total: p.total, Rate: s.Rate, Peers: s.Joined, Present: p.present}
+	if left := e.Total - e.Bytes; s.Rate > 0 && left > 0 {
+		e.ETA = float64(left) / s.Rate
+	}
+	return e
+}
+
+// judge notices progress, reminds the user when there is none, and says when it is time to give up.
+func (p *pursuit) judge(s transfer.Status, now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.Err != nil {
+		return fmt.Errorf("%w: the tree of %s is not usable: %w", ErrVerify, p.target.root, s.Err)
+	}
+	if at := s.Stored + int64(s.Blocks); at != p.movedBy || p.quiet {
+		p.moved, p.movedBy, p.reminded = now, at, now
+		return nil
+	}
+	waited := now.Sub(p.moved)
+	if p.options.Patience >= 0 && waited >= p.options.Patience {
+		return p.verdict(s, waited)
+	}
+	if now.Sub(p.reminded) >= remindEvery {
+		p.reminded = now
+		p.options.Emit(Event{Kind: "waiting", Message: p.waiting(s, waited), Seconds: waited.Seconds(), Peers: s.Joined})
+	}
+	return nil
+}
+
+// census counts a session's peers by what became of them.
+func census(s transfer.Status) (without, unreachable, asking int) {
+	for _, c := range s.Peers {
+		switch c.State {
+		case transfer.NotHere:
+			without++
+		case transfer.Unreachable, transfer.Banned:
+			unreachable++
+		case transfer.Dialing, transfer.Asking, transfer.Waiting:
+			asking++
+		}
+	}
+	return without, unreachable, asking
+}
+
+// waiting says why nothing moves.
+func (p *pursuit) waiting(s transfer.Status, waited time.Duration) string {
+	without, unreachable, asking := census(s)
+	m := ""
+	switch {
+	case s.Joined > 0:
+		m = fmt.Sprintf("%s it, but nothing has come for %d s", plural(s.Joined, "peer has", "peers have"), int(waited.Seconds()))
+	case without+unreachable+asking == 0 && p.n.mdns != nil:
+		m = "no other node has answered on this network yet"
+	case without+unreachable+asking == 0:
+		m = "no peer is connected"
+	default:
+		m = fmt.Sprintf("nobody who has it yet: %s, %d without it, %d unreachable", plural(asking, "peer being asked", "peers being asked"), without, unreachable)
+	}
+	if p.options.Patience >= 0 {
+		m += fmt.Sprintf("; giving up in %d s", int((p.options.Patience - waited).Seconds()))
+	}
+	return m
+}
+
+// verdict says why the pursuit ends without the content.
+func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
+	without, unreachable, _ := census(s)
+	secs := int(waited.Seconds())
+	switch {
+	case s.Joined > 0 || p.movedBy > 0:
+		return fmt.Errorf("%w: whoever had %s has sent nothing for %d s", ErrNoPeer, p.target.root, secs)
+	case without > 0:
+		return fmt.Errorf("%w: asked %s, none has %s", ErrNotFound, plural(without, "peer"), p.target.root)
+	case unreachable > 0:
+		return fmt.Errorf("%w: %s found, none could be reached: %s", ErrNoPeer, plural(unreachable, "peer"), p.lastError(s))
+	case p.n.mdns == nil:
+		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
+	}
+	return fmt.Errorf("%w: no other node answered on this network in %d s", ErrNoPeer, secs)
+}
+
+func (p *pursuit) lastError(s transfer.Status) string {
+	for _, c := range s.Peers {
+		if c.Err != nil {
+			return brief(c.Err)
+		}
+	}
+	return "no reason given"
+}
+
+// wait turns the end of the pursuit's context into the reason for it.
+func (p *pursuit) wait(err error) error {
+	if err == nil {
+		return nil
+	}
+	cause := context.Cause(p.ctx)
+	if cause == nil {
+		return err
+	}
+	if errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("%w: the request was cancelled", ErrStopped)
+	}
+	return cause
+}
+
+// tree waits for the root's shape.
+func (p *pursuit) tree() (*content.Tree, error) {
+	t, err := p.session.Tree(p.ctx)
+	return t, p.wait(err)
+}
+
+// pause keeps the watcher quiet while the request does something of its own.
+func (p *pursuit) pause(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.quiet = on
+	p.moved = time.Now()
+}
+
+// fetch takes the wanted chunks into sink; have can be served from there.
+func (p *pursuit) fetch(sink transfer.Sink, have, wanted *content.Set) error {
+	p.session.Begin(sink, have)
+	if wanted.Count() == 0 {
+		return nil
+	}
+	p.session.Want(wanted.Ranges(), false)
+	err := p.session.Wait(p.ctx)
+	if err != nil && p.ctx.Err() == nil {
+		return storeError(err)
+	}
+	return p.wait(err)
+}
+
+// sources lists who delivered, most first.
+func (p *pursuit) sources() []Source {
+	var out []Source
+	for _, c := range p.session.Status().Peers {
+		if c.Down > 0 || c.Bad > 0 {
+			out = append(out, Source{Peer: c.Peer.String(), Addr: c.Addr, Bytes: c.Down, Bad: c.Bad})
+		}
+	}
+	return out
+}
+
+// short is the part of a peer ID that a person can compare.
+func short(p peer.ID) string {
+	s := p.String()
+	if len(s) > 8 {
+		return "…" + s[len(s)-8:]
+	}
+	return s
+}
+
+func plural(n int, words ...string) string {
+	one, many := words[0], words[0]+"s"
+	if len(words) > 1 {
+		many = words[1]
+	}
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

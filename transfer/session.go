@@ -1,0 +1,410 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/transfer/engine"
+	"github.com/shoal-p2p/shoal/transfer/wire"
+)
+
+// Sink takes the chunks of a download. Put is called from several goroutines at once and must not keep the chunk's bytes;
+// its error ends the download. ReadChunk gives back, verified, what Put took, so that others can be served meanwhile.
+type Sink interface {
+	Put(n uint32, c content.Chunk) error
+	ReadChunk(n uint32, buf []byte) (int, error)
+}
+
+// SessionOptions say how a session starts.
+type SessionOptions struct {
+	Tree  *content.Tree // when it is known already
+	Leech bool          // take only: nothing that arrives is kept where it could be served from
+}
+
+// Session is one root and the peers that care about it. Its methods may be called from any goroutine.
+type Session struct {
+	svc   *Service
+	root  cid.Cid
+	leech bool
+	idle  time.Duration // without links for this long the loop ends; zero: only with its context
+
+	posts chan func()  // what the loop is to do next
+	jobs  chan arrived // from readers to workers
+	ended chan struct{}
+	group *errgroup.Group
+	ctx   context.Context
+
+	shapeKnown chan struct{} // closed when the tree is known
+
+	mu   sync.Mutex // guards what other goroutines look at
+	tree *content.Tree
+	sink Sink
+	open bool // begin was called: streams from others can be served
+
+	// What follows belongs to the loop.
+	engine   *engine.Engine
+	have     *content.Set
+	links    map[engine.Peer]*link
+	lastLink engine.Peer
+	contacts map[peer.ID]*contact
+	dialing  int
+	shape    shape
+	timer    time.Time // of the engine and of the contacts
+	quietAt  time.Time // since when there have been no links
+	started  time.Time
+	stored   int64 // bytes of chunks that came in, verified and written
+	given    int64 // bytes of chunks sent
+	total    int64 // bytes that were wanted
+	rate     meter
+	upRate   meter
+	finished chan error // told once, when every wanted chunk is there or the sink failed
+}
+
+// Session prepares a download of root. Run must be called for anything to happen.
+func (s *Service) Session(root cid.Cid, o SessionOptions) *Session { return s.newSession(root, o) }
+
+func (s *Service) newSession(root cid.Cid, o SessionOptions) *Session {
+	x := &Session{
+		svc: s, root: root, leech: o.Leech,
+		posts: make(chan func(), 256), jobs: make(chan arrived, 2*s.workers), ended: make(chan struct{}),
+		shapeKnown: make(chan struct{}),
+		links:      make(map[engine.Peer]*link),
+		contacts:   make(map[peer.ID]*contact),
+		started:    time.Now(), quietAt: time.Now(),
+	}
+	if o.Tree != nil {
+		x.learn(o.Tree)
+	}
+	return x
+}
+
+// Run drives the session until ctx ends, and returns when nothing of it is left.
+func (x *Session) Run(ctx context.Context) error {
+	x.svc.enter(x)
+	x.run(ctx)
+	return ctx.Err()
+}
+
+func (x *Session) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	x.group, x.ctx = new(errgroup.Group), ctx
+	for range x.svc.workers {
+		x.group.Go(func() error { x.work(); return nil })
+	}
+	x.group.Go(func() error {
+		defer cancel()
+		x.loop()
+		return nil
+	})
+	x.group.Wait()
+}
+
+// loop owns the session's state. It never waits for a peer, a disk or a lock that is held across either.
+func (x *Session) loop() {
+	defer x.svc.leave(x)
+	defer close(x.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		if x.idle > 0 && len(x.links) == 0 && now.Sub(x.quietAt) >= x.idle {
+			return
+		}
+		x.contactDue(now)
+		timer.Reset(x.wake(now).Sub(now))
+		select {
+		case <-x.ctx.Done():
+			x.closeLinks(wire.ByeStopping)
+			return
+		case f := <-x.posts:
+			f()
+			x.drain()
+		case <-timer.C:
+			x.tick(time.Now())
+		}
+	}
+}
+
+// drain runs what has queued up, without looking at timers in between.
+func (x *Session) drain() {
+	for range cap(x.posts) {
+		select {
+		case f := <-x.posts:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+// post hands f to the loop; it reports whether the loop will run it.
+func (x *Session) post(f func()) bool {
+	select {
+	case <-x.ended:
+		return false
+	default:
+	}
+	select {
+	case x.posts <- f:
+		return true
+	case <-x.ended:
+		return false
+	}
+}
+
+// wake says when the loop has to look again although nothing happened.
+func (x *Session) wake(now time.Time) time.Time {
+	at := now.Add(time.Minute)
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	if x.engine != nil {
+		sooner(x.engine.Deadline())
+	}
+	sooner(x.shape.deadline)
+	sooner(x.nextContact())
+	if x.idle > 0 && len(x.links) == 0 {
+		sooner(x.quietAt.Add(x.idle))
+	}
+	if at.Before(now) {
+		return now
+	}
+	return at
+}
+
+func (x *Session) tick(now time.Time) {
+	if x.engine != nil && !x.engine.Deadline().IsZero() && !now.Before(x.engine.Deadline()) {
+		x.step(engine.Tick{})
+	}
+	x.shapeDue(now)
+}
+
+// serves reports whether streams from others can join this session.
+func (x *Session) serves() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.open && !x.leech
+}
+
+// Tree returns the root's shape, once some peer has given it.
+func (x *Session) Tree(ctx context.Context) (*content.Tree, error) {
+	select {
+	case <-x.shapeKnown:
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.tree, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-x.ended:
+		return nil, errEnded
+	}
+}
+
+// Nodes returns the inner nodes that came in with the tree, in walk order; none when the tree was known before.
+func (x *Session) Nodes() []content.Block {
+	select {
+	case <-x.shapeKnown:
+		return x.shape.nodes
+	default:
+		return nil
+	}
+}
+
+// Begin starts the exchange of chunks: have says which are there already and can be read from sink. The tree must be known.
+// Want then says what to fetch.
+func (x *Session) Begin(sink Sink, have *content.Set) {
+	x.post(func() {
+		x.begin(sink, have)
+		for _, l := range x.links {
+			x.join(l)
+		}
+	})
+}
+
+// begin runs on the loop, or before there is one.
+func (x *Session) begin(sink Sink, have *content.Set) {
+	sizes := make([]uint32, x.tree.NumChunks())
+	for i := range sizes {
+		sizes[i] = uint32(x.tree.ChunkLen(uint32(i)))
+	}
+	x.engine = engine.New(engine.Config{
+		Sizes: sizes, Seed: rand.Uint64(), MaxInFlight: maxInFlight, TakeOnly: x.leech,
+	})
+	x.have = have.Clone()
+	x.finished = make(chan error, 1)
+	x.mu.Lock()
+	x.sink, x.open = sink, true
+	x.mu.Unlock()
+	if r := have.Ranges(); len(r) > 0 {
+		x.engine.Step(time.Now(), engine.Local{Ranges: r})
+	}
+}
+
+// Want adds chunks to what is to be fetched. Those that a reader waits for in order come first, lowest number first.
+func (x *Session) Want(ranges []content.Range, inOrder bool) {
+	x.post(func() {
+		for _, r := range ranges {
+			for n := r.First; n < r.First+r.Count; n++ {
+				x.total += int64(x.tree.ChunkLen(n))
+			}
+		}
+		x.step(engine.Interest{Ranges: ranges, InOrder: inOrder})
+	})
+}
+
+// Wait returns when everything that was wanted has been stored, with nil, or when the sink failed, with its error.
+func (x *Session) Wait(ctx context.Context) error {
+	done := make(chan (<-chan error), 1)
+	if !x.post(func() { done <- x.finished }) {
+		return errEnded
+	}
+	select {
+	case f := <-done:
+		select {
+		case err := <-f:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-x.ended:
+			return errEnded
+		}
+	case <-x.ended:
+		return errEnded
+	}
+}
+
+func (x *Session) finish(err error) {
+	select {
+	case x.finished <- err:
+	default:
+	}
+}
+
+// step feeds the engine and carries out what it decides.
+func (x *Session) step(ev engine.Event) {
+	if x.engine == nil {
+		return
+	}
+	for _, a := range x.engine.Step(time.Now(), ev) {
+		x.act(a)
+	}
+}
+
+func (x *Session) act(a engine.Action) {
+	switch a := a.(type) {
+	case engine.Ask:
+		x.with(a.Peer, func(l *link) { l.ask(a.Ranges) })
+	case engine.Revoke:
+		x.with(a.Peer, func(l *link) { l.revoke(a.Ranges) })
+	case engine.Give:
+		x.with(a.Peer, func(l *link) { l.give(a.Ranges) })
+	case engine.Tell:
+		x.with(a.Peer, func(l *link) { l.tell(a.Ranges) })
+	case engine.Decline:
+		x.with(a.Peer, func(l *link) { l.cannot(wire.CannotNotHere, a.Ranges) })
+	case engine.Ban:
+		x.with(a.Peer, func(l *link) {
+			l.joined = false // the engine has forgotten it already
+			x.svc.ban(l.peer)
+			x.drop(l, &PeerError{l.peer, "receive", errBadChunks})
+		})
+	case engine.Finished:
+		x.finish(nil)
+	default:
+		panic(fmt.Sprintf("transfer: action %T is not carried out", a))
+	}
+}
+
+func (x *Session) with(p engine.Peer, f func(*link)) {
+	if l := x.links[p]; l != nil {
+		f(l)
+	}
+}
+
+// admit takes over a stream that a peer opened and greeted; false when the session has just ended.
+func (x *Session) admit(str network.Stream, in *wire.Reader) bool {
+	return x.post(func() {
+		l := x.link(str, in)
+		l.greeted = true
+		l.say(wire.Hello{Root: x.root})
+		x.start(l)
+		x.join(l)
+	})
+}
+
+// link makes the session's end of a stream; start sets it going.
+func (x *Session) link(str network.Stream, in *wire.Reader) *link {
+	x.lastLink++
+	l := newLink(x, x.lastLink, str, in)
+	x.links[l.id] = l
+	return l
+}
+
+func (x *Session) start(l *link) {
+	x.group.Go(func() error {
+		err := l.read()
+		x.post(func() { x.drop(l, err) })
+		l.close()
+		return nil
+	})
+	x.group.Go(func() error {
+		if err := l.write(x.ctx); err != nil {
+			x.post(func() { x.drop(l, err) })
+			l.str.Reset()
+		}
+		return nil
+	})
+}
+
+// join brings a greeted link into the exchange, as soon as there is one.
+func (x *Session) join(l *link) {
+	if x.engine == nil || !l.greeted || l.joined {
+		return
+	}
+	l.joined = true
+	x.step(engine.Joined{Peer: l.id})
+	if !l.valid(l.early) {
+		x.drop(l, &PeerError{l.peer, "have", errOutOfTurn})
+		return
+	}
+	if len(l.early) > 0 {
+		x.step(engine.Has{Peer: l.id, Ranges: l.early})
+		l.early = nil
+	}
+}
+
+// drop forgets a link and tells its peer, if it still listens.
+func (x *Session) drop(l *link, err error) {
+	if x.links[l.id] != l {
+		return
+	}
+	delete(x.links, l.id)
+	if len(x.links) == 0 {
+		x.quietAt = time.Now()
+	}
+	x.svc.log.Debug("link ended", "root", x.root, "peer", l.peer, "err", err)
+	if l.joined {
+		x.step(engine.Left{Peer: l.id})
+	}
+	l.hangUp(wire.ByeProtocol)
+	x.shapeLost(l)
+	x.contactLost(l, err)
+}
+
+func (x *Session) closeLinks(code wire.Code) {
+	for _, l := range x.links {
+		l.hangUp(code)
+	}
+}
