@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shoal-p2p/shoal/gateway"
+	"github.com/shoal-p2p/shoal/node"
+)
+
+// peer is what a command asks of a node, wherever the node runs.
+type peer interface {
+	Share(context.Context, node.ShareRequest, func(node.Event)) (node.Shared, error)
+	Fetch(context.Context, node.FetchRequest, func(node.Event)) (node.Event, error)
+	Cat(context.Context, node.CatRequest, io.Writer, func(node.Event)) error
+	List(context.Context, node.ListRequest, func(node.Event)) ([]node.Entry, error)
+	Check(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
+	Shares(context.Context) ([]node.Share, error)
+	Unshare(ctx context.Context, ref string) error
+	Peers(context.Context) ([]node.PeerStatus, error)
+	Status(context.Context) (node.Status, error)
+	Identity(context.Context) (node.Identity, error)
+}
+
+// ownNode is a node in this process.
+type ownNode interface {
+	peer
+	Run(context.Context) error
+	Close() error
+}
+
+func openNode(ctx context.Context, c node.Config) (ownNode, error) {
+	n, err := node.Open(ctx, c)
+	if err != nil {
+		return nil, err // and no nil *node.Node in an interface
+	}
+	return n, nil
+}
+
+// session is a node that a command may ask.
+type session struct {
+	peer
+	remote *remote // nil if the node is this process's own
+	ctx    context.Context
+	close  func() error
+}
+
+// with lets use work with a node: the one that runs on this home, or else one of its own. When a node that belongs to another
+// process goes away before use is done, use is called again with the next one.
+func (a *app) with(ctx context.Context, use func(ctx context.Context, s *session) error) error {
+	for soon := 0; ; {
+		start := time.Now()
+		s, err := a.attach(ctx)
+		if err != nil {
+			return err
+		}
+		err = use(s.ctx, s)
+		if cause := context.Cause(s.ctx); cause != nil && ctx.Err() == nil && err != nil {
+			err = cause // the node itself broke
+		}
+		if closed := s.close(); err == nil && closed != nil {
+			return fmt.Errorf("%w: close the node: %w", node.ErrDisk, closed)
+		}
+		left := s.remote != nil && ctx.Err() == nil && (errors.Is(err, gateway.ErrLost) || errors.Is(err, node.ErrStopped))
+		if !left {
+			return err
+		}
+		if soon++; time.Since(start) > time.Second {
+			soon = 0
+		}
+		if soon > 5 {
+			return err
+		}
+		a.remark("the process whose node did this has ended; going on without it")
+	}
+}
+
+// attach finds the node that runs on this home, or opens one.
+func (a *app) attach(ctx context.Context) (*session, error) {
+	s, err := a.join(ctx)
+	if !errors.Is(err, gateway.ErrNoNode) {
+		return s, err
+	}
+	s, busy := a.host(ctx, "lends")
+	if !errors.Is(busy, node.ErrBusy) {
+		return s, busy
+	}
+	// Somebody has the home, and is about to answer or about to leave.
+	for deadline := time.Now().Add(500 * time.Millisecond); time.Now().Before(deadline) && ctx.Err() == nil; {
+		time.Sleep(20 * time.Millisecond)
+		if s, err := a.join(ctx); !errors.Is(err, gateway.ErrNoNode) {
+			return s, err
+		}
+	}
+	return nil, busy
+}
+
+// join uses the node of another process. It returns gateway.ErrNoNode if there is none.
+func (a *app) join(ctx context.Context) (*session, error) {
+	if err := a.locate(); err != nil {
+		return nil, err
+	}
+	client, err := gateway.Dial(socketPath(a.home))
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{client: client}
+	if r.about, err = gateway.Call[none, about](ctx, client, "about", none{}, nil); err != nil {
+		return nil, fromCode(err)
+	}
+	if n := node.Network(a.network); n != "" && n != r.about.Network {
+		return nil, &advised{
+			usage("the node that runs on this home (process %d) has --network %s, not %s", r.about.PID, r.about.Network, n),
+			"end that node first, or leave --network away",
+		}
+	}
+	if len(a.listen) > 0 {
+		return nil, &advised{
+			usage("a node runs on this home already (process %d), so --listen comes too late", r.about.PID),
+			"end that node first, or leave --listen away",
+		}
+	}
+	return &session{peer: r, remote: r, ctx: ctx, close: func() error { return nil }}, nil
+}
+
+// host opens a node in this process and answers on the control socket for as long as the session is open.
+func (a *app) host(ctx context.Context, role string, peers ...string) (*session, error) {
+	if err := a.locate(); err != nil {
+		return nil, err
+	}
+	if err := makeHome(a.home); err != nil {
+		return nil, err
+	}
+	n, err := a.open(ctx, node.Config{
+		Home: a.home, Network: node.Network(a.network), Listen: a.listen, Peers: peers, Log: a.log(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	network := node.Network(a.network)
+	if network == "" {
+		network = node.LAN
+	}
+	control := gateway.NewControl(gateway.Config{Socket: socketPath(a.home), Code: codeOf, Log: a.log()})
+	register(control, n, about{PID: os.Getpid(), Role: role, Network: network, Version: node.Version})
+	if err := control.Listen(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return run(ctx, n, control), nil
+}
+
+// run keeps a node and its control socket going until the session is closed. The session's context ends with ctx, and when
+// one of the two breaks.
+func run(ctx context.Context, n ownNode, control *gateway.Control) *session {
+	ctx, broke := context.WithCancelCause(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var group errgroup.Group
+	keep := func(f func(context.Context) error) {
+		group.Go(func() error {
+			err := f(life)
+			if err != nil && life.Err() == nil {
+				broke(err)
+			}
+			return nil
+		})
+	}
+	keep(n.Run)
+	keep(control.Run)
+	return &session{peer: n, ctx: ctx, close: func() error {
+		broke(nil)
+		end()
+		_ = group.Wait()
+		return n.Close()
+	}}
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/node"
+)
+
+// sought are the flags of all commands that fetch.
+type sought struct {
+	peers   []string
+	timeout time.Duration
+}
+
+func (s *sought) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&s.peers, "peer", nil, "multiaddr with /p2p/ of a peer to ask; may be repeated")
+	cmd.Flags().DurationVar(&s.timeout, "timeout", node.DefaultPatience, "how long to wait without a peer or a byte; 0 is for ever")
+}
+
+// seconds is the timeout as requests have it.
+func (s *sought) seconds() float64 {
+	if s.timeout <= 0 {
+		return -1
+	}
+	return s.timeout.Seconds()
+}
+
+func (a *app) getCommand() *cobra.Command {
+	var output string
+	var force bool
+	var from sought
+	cmd := &cobra.Command{
+		Use:   "get REF",
+		Short: "Fetch a file or a directory",
+		Long: `Fetches what REF names, verifies every byte, and puts it into place when all of it is there. An interrupted get is taken up by
+the same command. REF is a CID, a CID with a path inside it (CID/docs/a.txt), a ticket, a ticket with a path, or - to read one
+of these from standard input, so that a ticket need not stand in the list of processes.
+
+Without -o, it is called as the ticket says, or by the last part of the path, or by its CID.
+
+With --json, what happens is printed as it happens, one event a line; the last one is "done".`,
+		Example: "  shoal get bafybeib…\n  shoal get shoal1… -o ~/Downloads\n  pbpaste | shoal get -",
+		Args:    exactly("REF"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := a.ref(args[0])
+			if err != nil {
+				return err
+			}
+			dest, err := destination(ref, output)
+			if err != nil {
+				return err
+			}
+			return a.get(cmd.Context(), node.FetchRequest{
+				Ref: ref.text, Dest: dest, Force: force, Peers: from.peers, Timeout: from.seconds(),
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "where to put it: a new name, or a directory that exists, to put it into")
+	cmd.Flags().BoolVar(&force, "force", false, "replace what stands at the destination")
+	from.flags(cmd)
+	return cmd
+}
+
+// reference is what a user typed to name content, understood.
+type typedRef struct {
+	node.Ref
+	text string
+}
+
+// maxRef is longer than every ticket with a path.
+const maxRef = 16 << 10 // bytes
+
+// ref understands a reference before a node is asked; "-" reads it from standard input.
+func (a *app) ref(text string) (typedRef, error) {
+	if text == "-" {
+		if a.onTerminal(a.in) {
+			a.remark("paste a CID or a ticket, and press enter:")
+		}
+		line, err := bufio.NewReader(io.LimitReader(a.in, maxRef)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return typedRef{}, err
+		}
+		if text = strings.TrimSpace(line); text == "" {
+			return typedRef{}, usage("nothing came on standard input")
+		}
+	}
+	r, err := node.ParseRef(text)
+	if err != nil {
+		return typedRef{}, err
+	}
+	return typedRef{r, text}, nil
+}
+
+// destination is where a get writes, as an absolute path.
+func destination(ref typedRef, output string) (string, error) {
+	if output == "-" {
+		return "", &advised{usage("get writes files, not to standard output"), "use 'shoal cat'"}
+	}
+	name := ref.defaultName()
+	path := output
+	switch info, err := os.Stat(output); {
+	case output == "":
+		path = name
+	case err == nil && info.IsDir():
+		path = filepath.Join(output, name)
+	case os.IsPathSeparator(output[len(output)-1]):
+		return "", &advised{usage("there is no directory %s", output), "make it first, or leave the slash away"}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return "", &advised{usage("there is no directory %s", filepath.Dir(path)), "make it first, or choose another with -o"}
+	}
+	return path, nil
+}
+
+// defaultName is what content is called when the user does not say. Names come from others, so one that is not safe here is
+// passed over.
+func (r typedRef) defaultName() string {
+	name := r.Name
+	if r.Path != "" {
+		name = r.Path[strings.LastIndexByte(r.Path, '/')+1:]
+	}
+	if safe, err := content.ParseName(name); err == nil && !strings.HasPrefix(name, ".") {
+		return safe.String()
+	}
+	return r.CID
+}
+
+func (a *app) get(ctx context.Context, request node.FetchRequest) error {
+	return a.with(ctx, func(ctx context.Context, s *session) error {
+		tell, stop := a.fetchProgress()
+		done, err := s.Fetch(ctx, request, tell)
+		stop()
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return printJSON(a.out, done)
+		}
+		return a.printFetched(done)
+	})
+}
+
+// fetchProgress is where the events of a fetch go: with --json they are its output.
+func (a *app) fetchProgress() (tell func(node.Event), stop func()) {
+	if !a.json {
+		p := a.progress("starting")
+		return p.event, p.stop
+	}
+	e := newEventLines(a.out)
+	return e.event, e.stop
+}
+
+func (a *app) printFetched(e node.Event) error {
+	a.printSkipped(e.Skipped)
+	if _, err := fmt.Fprintln(a.out, content.Printable(e.Path)); err != nil {
+		return err
+	}
+	var came int64
+	for _, s := range e.Sources {
+		came += s.Bytes
+		if s.Bad > 0 {
+			a.remark("%s sent %s that did not hash right; fetched again elsewhere", short(s.Peer), count(s.Bad, "chunk", "chunks"))
+		}
+	}
+	text := "fetched " + took(came, e.Seconds)
+	if len(e.Sources) > 0 {
+		text += " from " + count(len(e.Sources), "peer", "peers")
+	}
+	if e.Present > 0 {
+		text += fmt.Sprintf("; %s were here already", size(e.Present))
+	}
+	a.remark("%s", join(text, fmt.Sprintf("%s in all", size(e.Bytes))))
+	return nil
+}

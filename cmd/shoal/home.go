@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/shoal-p2p/shoal/gateway"
+)
+
+// defaultHome is the directory for an application's data on this platform. (os.UserConfigDir is the one for settings.)
+func defaultHome(getenv func(string) string) (string, error) {
+	unknown := usage("no home directory is known: give one with --home or SHOAL_HOME")
+	switch runtime.GOOS {
+	case "windows":
+		if d := getenv("LocalAppData"); d != "" {
+			return filepath.Join(d, "shoal"), nil
+		}
+		return "", unknown
+	case "darwin":
+		if d := getenv("HOME"); d != "" {
+			return filepath.Join(d, "Library", "Application Support", "shoal"), nil
+		}
+		return "", unknown
+	}
+	if d := getenv("XDG_DATA_HOME"); filepath.IsAbs(d) { // the specification has relative ones ignored
+		return filepath.Join(d, "shoal"), nil
+	}
+	if d := getenv("HOME"); d != "" {
+		return filepath.Join(d, ".local", "share", "shoal"), nil
+	}
+	return "", unknown
+}
+
+func socketPath(home string) string { return filepath.Join(home, "control.sock") }
+
+// makeHome creates the home, or closes to others one that this user made with the usual permissions.
+func makeHome(home string) error {
+	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
+		return err
+	}
+	info, err := os.Stat(home)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return usage("the home %s is not a directory", home)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 && info.Mode()&os.ModeSticky == 0:
+		_ = os.Chmod(home, 0o700) // if it is not this user's own, the next step says so
+	}
+	return gateway.MakePrivate(home)
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/node"
+)
+
+func (a *app) shareCommand() *cobra.Command {
+	var hidden bool
+	cmd := &cobra.Command{
+		Use:   "share PATH…",
+		Short: "Share files and directories where they lie",
+		Long: `Hashes files and directories, prints the CID and the ticket of what they hold, and serves them from where they lie; nothing is
+copied. Several paths are shared as one directory.
+
+With a node running ('shoal serve'), the command returns, and the node goes on serving. Otherwise it serves by itself until it
+is interrupted.`,
+		Example: "  shoal share ~/Pictures\n  shoal share --json report.pdf notes.txt",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("PATH is missing")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request := node.ShareRequest{Hidden: hidden}
+			for _, path := range args {
+				abs, err := filepath.Abs(path)
+				if err != nil {
+					return err
+				}
+				if !utf8.ValidString(abs) {
+					return usage("the path %s is not UTF-8", abs)
+				}
+				request.Paths = append(request.Paths, abs)
+			}
+			return a.share(cmd.Context(), request)
+		},
+	}
+	cmd.Flags().BoolVar(&hidden, "hidden", false, "share names that begin with a dot, too")
+	return cmd
+}
+
+func (a *app) share(ctx context.Context, request node.ShareRequest) error {
+	shared := false
+	err := a.with(ctx, func(ctx context.Context, s *session) error {
+		if !shared {
+			p := a.progress("starting")
+			result, err := s.Share(ctx, request, p.event)
+			p.stop()
+			if err != nil {
+				return err
+			}
+			if err := a.printShared(result); err != nil && s.remote != nil {
+				return err
+			}
+			shared = true
+		}
+		return a.serveShared(ctx, s)
+	})
+	if shared && interrupted(ctx) {
+		return nil // what it was for is done
+	}
+	return err
+}
+
+// serveShared stays for as long as nobody else will serve what was shared.
+func (a *app) serveShared(ctx context.Context, s *session) error {
+	switch {
+	case s.remote == nil:
+		a.remark("serving until it is interrupted (^C)")
+		a.uploads(ctx, s)
+		return context.Cause(ctx)
+	case s.remote.about.Role == serves:
+		return nil
+	}
+	a.remark("served by process %d for as long as it runs, and by this one afterwards, until it is interrupted (^C)", s.remote.about.PID)
+	return s.remote.stay(ctx)
+}
+
+func (a *app) printShared(s node.Shared) error {
+	if a.json {
+		return printJSON(a.out, s)
+	}
+	a.printSkipped(s.Skipped)
+	_, err := fmt.Fprintf(a.out, "cid     %s\nticket  %s\n", s.CID, s.Ticket)
+	a.remark("shared %s: %s, %s", content.Printable(s.Name), count(s.Files, "file", "files"), took(s.Bytes, s.Seconds))
+	return err
+}
+
+// uploads tells who fetches, until ctx ends.
+func (a *app) uploads(ctx context.Context, p peer) {
+	u := uploads{say: a.remark, known: make(map[string]*upload)}
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			if list, err := p.Peers(ctx); err == nil {
+				u.look(list, now)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// uploads notices from the totals of peers when one begins to fetch, and when it has ended.
+type uploads struct {
+	say   func(format string, args ...any)
+	known map[string]*upload // by peer ID
+}
+
+type upload struct {
+	total int64     // bytes sent, as of the last look
+	began time.Time // zero while nothing is being fetched
+	from  int64     // total when it began
+	moved time.Time
+}
+
+const uploadOver = 3 * time.Second // without a byte
+
+func (u *uploads) look(list []node.PeerStatus, now time.Time) {
+	seen := make(map[string]bool, len(list))
+	for _, p := range list {
+		seen[p.ID] = true
+		x := u.known[p.ID]
+		if x == nil {
+			x = &upload{}
+			u.known[p.ID] = x
+		}
+		if p.Up > x.total {
+			if x.began.IsZero() {
+				x.began, x.from = now, x.total
+				u.say("%s fetches%s", short(p.ID), at(p.Addrs))
+			}
+			x.total, x.moved = p.Up, now
+		}
+		if !x.began.IsZero() && now.Sub(x.moved) >= uploadOver {
+			u.over(p.ID, x)
+		}
+	}
+	for id, x := range u.known {
+		if seen[id] {
+			continue
+		}
+		if !x.began.IsZero() {
+			u.over(id, x)
+		}
+		delete(u.known, id)
+	}
+}
+
+func (u *uploads) over(id string, x *upload) {
+	u.say("%s has fetched %s", short(id), took(x.total-x.from, x.moved.Sub(x.began).Seconds()+1))
+	x.began = time.Time{}
+}
+
+func at(addrs []string) string {
+	if len(addrs) == 0 {
+		return ""
+	}
+	return " from " + content.Printable(addrs[0])
+}
