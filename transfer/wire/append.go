@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/content"
 )
@@ -66,7 +67,7 @@ func appendHello(dst []byte, m Hello) ([]byte, error) {
 	if !m.Root.Defined() {
 		return dst, fail(frameHello, Misuse, "no root")
 	}
-	if len(m.Name) > MaxName {
+	if len(m.Name) > MaxName || !utf8.ValidString(m.Name) {
 		return dst, fail(frameHello, Misuse, "name")
 	}
 	fields := appendField(make([]byte, 0, 128), fieldRoot, m.Root.Bytes())

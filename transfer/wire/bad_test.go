@@ -363,6 +363,7 @@ func TestAppendRefuses(t *testing.T) {
 	for i, m := range []Message{
 		Hello{},
 		Hello{Root: root(t), Name: string(make([]byte, MaxName+1))},
+		Hello{Root: root(t), Name: "\xff"},
 		TreeAsk{Skip: MaxChunks + 1},
 		Nodes{Blocks: make([][]byte, MaxBlocks+1)},
 		Nodes{Blocks: [][]byte{make([]byte, MaxBlock+1)}},

@@ -12,7 +12,7 @@ type Message interface{ frame() frame }
 // Hello opens a stream in each direction and names the root that all of it is about.
 type Hello struct {
 	Root cid.Cid
-	Name string // what the sender calls the root, at most MaxName bytes; a hint, unchecked, often empty
+	Name string // what the sender calls the root, UTF-8, at most MaxName bytes; a hint, not checked to be safe, often empty
 }
 
 // TreeAsk asks for the inner nodes of the root, in walk order, but for the first Skip of them.

@@ -1,0 +1,457 @@
+package discovery
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/zeroconf/v2"
+	"github.com/miekg/dns"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/ipv4"
+)
+
+const inside = "SHOAL_TEST_NETWORK" // set in the process that has a network of its own
+
+// ownNetwork runs the calling test in a process of its own with a network of its own, so that no packet gets onto a real
+// interface. It returns false in the outer process, whose part is then over. The network has loopback and a veth pair, one
+// end of which is lan0.
+func ownNetwork(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(inside) != "" {
+		layCables(t)
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	runtime.LockOSThread() // Pdeathsig is about this thread
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("a network namespace is needed: %v", err)
+		}
+		t.Skipf("a network namespace is needed: %v", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	} else if testing.Verbose() {
+		t.Log(out.String())
+	}
+	return false
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func layCables(t *testing.T) {
+	t.Helper()
+	ifaces, err := net.Interfaces()
+	must(t, err)
+	for _, i := range ifaces {
+		if i.Flags&net.FlagUp != 0 {
+			t.Fatalf("%s is up: this is not a network of the test's own", i.Name)
+		}
+	}
+	lo, err := netlink.LinkByName("lo")
+	must(t, err)
+	must(t, netlink.LinkSetUp(lo))
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "lan0"}, PeerName: "lan1"}))
+	other, err := netlink.LinkByName("lan1")
+	must(t, err)
+	must(t, netlink.LinkSetUp(other))
+}
+
+// plugIn brings lan0 up with these addresses.
+func plugIn(t *testing.T, addrs ...string) {
+	t.Helper()
+	link, err := netlink.LinkByName("lan0")
+	must(t, err)
+	for _, s := range addrs {
+		a, err := netlink.ParseAddr(s)
+		must(t, err)
+		must(t, netlink.AddrAdd(link, a))
+	}
+	must(t, netlink.LinkSetUp(link))
+}
+
+func unplug(t *testing.T) {
+	t.Helper()
+	link, err := netlink.LinkByName("lan0")
+	must(t, err)
+	must(t, netlink.LinkSetDown(link))
+}
+
+func newHost(t *testing.T, listen string) host.Host {
+	t.Helper()
+	h, err := libp2p.New(libp2p.ListenAddrStrings(listen), libp2p.Transport(tcp.NewTCPTransport), libp2p.DisableRelay(),
+		libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery())
+	must(t, err)
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// run runs mDNS for h until the test ends, or stop is called, and checks that it ends at once then.
+func run(t *testing.T, h host.Host) (m *MDNS, stop func()) {
+	t.Helper()
+	m = NewMDNS(h, Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("Run does not end with its context")
+		}
+	}
+	t.Cleanup(stop)
+	return m, stop
+}
+
+// meets waits until m finds h, for at most d, and returns at which addresses.
+func meets(t *testing.T, m *MDNS, h host.Host, d time.Duration) peer.AddrInfo {
+	t.Helper()
+	timeout := time.After(d)
+	others := 0
+	for {
+		select {
+		case f, ok := <-m.Found():
+			if !ok {
+				t.Fatal("Found is closed")
+			}
+			if f.Route != RouteMDNS {
+				t.Errorf("the route is %q", f.Route)
+			}
+			if f.Info.ID == h.ID() {
+				return f.Info
+			}
+			others++
+		case <-timeout:
+			t.Fatalf("not found within %v, but %d others; trouble: %v", d, others, m.Trouble())
+		}
+	}
+}
+
+func TestMDNSFindsANeighbour(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	plugIn(t, "10.77.0.1/24", "10.77.0.2/24")
+	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
+	ma, _ := run(t, a)
+	mb, stopB := run(t, b)
+	info := meets(t, ma, b, 5*time.Second)
+	meets(t, mb, a, 5*time.Second)
+	if !slices.Equal(texts(info.Addrs), texts(b.Addrs())) {
+		t.Errorf("found at %q, want %q", texts(info.Addrs), texts(b.Addrs()))
+	}
+	if err := a.Connect(t.Context(), info); err != nil {
+		t.Errorf("connect: %v", err)
+	}
+	if ma.Trouble() != nil {
+		t.Errorf("trouble although all is well: %v", ma.Trouble())
+	}
+	select {
+	case f := <-ma.Found():
+		t.Errorf("found again: %v", f)
+	case <-time.After(time.Second):
+	}
+	stopB()
+	if _, ok := <-mb.Found(); ok {
+		t.Error("Found stays open when Run has ended")
+	}
+	c := newHost(t, "/ip4/10.77.0.2/tcp/0")
+	run(t, c) // a latecomer says that it is here, without being asked
+	meets(t, ma, c, 3*time.Second)
+}
+
+// Kubo and every other libp2p node announce by the same rules.
+func TestMDNSSpeaksWithZeroconf(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	plugIn(t, "10.77.0.1/24")
+	h := newHost(t, "/ip4/0.0.0.0/tcp/4001")
+	run(t, h)
+	entries := make(chan *zeroconf.ServiceEntry)
+	ctx, cancel := context.WithCancel(t.Context())
+	go zeroconf.Browse(ctx, DefaultService, "local", entries)
+	select {
+	case e := <-entries:
+		want := "dnsaddr=/ip4/10.77.0.1/tcp/4001/p2p/" + h.ID().String()
+		if len(e.Text) != 1 || e.Text[0] != want {
+			t.Errorf("announces %q, want %q", e.Text, want)
+		}
+		if strings.Contains(e.Instance, h.ID().String()) {
+			t.Errorf("the instance name %q says who this is", e.Instance)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("announces nothing")
+	}
+	cancel()
+	for range entries {
+	}
+}
+
+// A laptop that is carried from desk to desk.
+func TestMDNSFollowsInterfaces(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	a, b := newHost(t, "/ip4/0.0.0.0/tcp/4001"), newHost(t, "/ip4/0.0.0.0/tcp/4002")
+	ma, _ := run(t, a)
+	run(t, b)
+	if err := waitFor(func() bool { return ma.Trouble() != nil }); err != nil {
+		t.Error("no trouble without an interface")
+	}
+	plugIn(t, "10.77.0.1/24")
+	if info := meets(t, ma, b, 10*time.Second); !slices.Contains(texts(info.Addrs), "/ip4/10.77.0.1/tcp/4002") {
+		t.Errorf("found at %q", texts(info.Addrs))
+	}
+	if err := ma.Trouble(); err != nil {
+		t.Errorf("trouble although all is well: %v", err)
+	}
+	unplug(t)
+	if err := waitFor(func() bool { return ma.Trouble() != nil }); err != nil {
+		t.Error("no trouble when the interface has gone")
+	}
+	plugIn(t, "10.78.0.1/24")
+	if info := meets(t, ma, b, 10*time.Second); !slices.Contains(texts(info.Addrs), "/ip4/10.78.0.1/tcp/4002") {
+		t.Errorf("found at %q", texts(info.Addrs))
+	}
+}
+
+func waitFor(ok func() bool) error {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return nil
+		}
+	}
+	return context.DeadlineExceeded
+}
+
+// Another program that keeps one family's port to itself must not stop the other family, nor the end of Run.
+func TestMDNSWithOneFamilyOnly(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	greedy, err := net.ListenPacket("udp6", "[::]:5353")
+	must(t, err)
+	defer greedy.Close()
+	plugIn(t, "10.77.0.1/24", "10.77.0.2/24")
+	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
+	ma, stop := run(t, a)
+	run(t, b)
+	meets(t, ma, b, 5*time.Second)
+	if err := ma.Trouble(); err != nil {
+		t.Errorf("trouble although one family is enough: %v", err)
+	}
+	stop()
+}
+
+func TestMDNSWithoutAPort(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	for _, network := range []string{"udp4", "udp6"} {
+		greedy, err := net.ListenPacket(network, ":5353")
+		must(t, err)
+		defer greedy.Close()
+	}
+	plugIn(t, "10.77.0.1/24")
+	m, stop := run(t, newHost(t, "/ip4/0.0.0.0/tcp/0"))
+	if err := waitFor(func() bool { return m.Trouble() != nil }); err != nil {
+		t.Error("no trouble although nobody can be heard")
+	}
+	stop()
+}
+
+// T13, B70: thousands of invented peers, each for 136 years. They cost a bounded number of goroutines and dials, zeroconf's
+// memory of them is thrown away, and a real peer is found among them.
+func TestMDNSFlood(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	plugIn(t, "10.77.0.1/24", "10.77.0.2/24", "10.77.0.66/24")
+	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
+	ma, _ := run(t, a)
+	send := sender(t)
+	time.Sleep(500 * time.Millisecond) // let a's first round begin
+	before, most := runtime.NumGoroutine(), 0
+	roundsBefore := rounds(ma)
+
+	const names = 5000
+	start := time.Now()
+	found := make(chan time.Duration, 1)
+	findings := make(chan int, 1)
+	go func() {
+		n := 0
+		defer func() { findings <- n }()
+		for f := range ma.Found() {
+			n++
+			if f.Info.ID == b.ID() {
+				found <- time.Since(start)
+				return
+			}
+		}
+	}()
+	n := 0
+	for ; n < names || rounds(ma) == roundsBefore && n < 20*names; n += perPacket { // the kernel may lose some
+		send(invent(n))
+		most = max(most, runtime.NumGoroutine())
+		if n == names/2/perPacket*perPacket {
+			start = time.Now()
+			run(t, b) // in the middle of it
+		}
+		time.Sleep(perPacket * 200 * time.Microsecond)
+	}
+	t.Logf("%d names in %v, %d goroutines before and at most %d meanwhile", n, time.Since(start), before, most)
+	select {
+	case d := <-found:
+		count := <-findings
+		t.Logf("found after %v as number %d", d, count)
+		if d > 5*time.Second {
+			t.Errorf("found after %v", d)
+		}
+		if limit := int(time.Since(start)/perFinding) + 40; count > limit {
+			t.Errorf("%d findings came, want at most %d", count, limit)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the real peer is not found")
+	}
+	if most > before+50 { // b's host and mDNS are among them
+		t.Errorf("%d goroutines, %d before", most, before)
+	}
+	if rounds(ma) == roundsBefore {
+		t.Errorf("zeroconf was not started anew after %d names", n)
+	}
+	ma.mu.Lock()
+	defer ma.mu.Unlock()
+	if len(ma.queue.pending) > maxPending || len(ma.queue.seen) > maxSeen {
+		t.Errorf("%d wait and %d are remembered", len(ma.queue.pending), len(ma.queue.seen))
+	}
+}
+
+// One packet can give each of a thousand names the same thousand addresses, a hundred times its own size in memory. What
+// zeroconf remembers of it must be small.
+func TestMDNSRemembersNoAddresses(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	plugIn(t, "10.77.0.1/24", "10.77.0.2/24", "10.77.0.66/24")
+	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
+	m, _ := run(t, a)
+	send := sender(t)
+	time.Sleep(500 * time.Millisecond)
+	before := heap()
+	const names, addresses = 1000, 1000
+	for packet := range 3 {
+		msg := new(dns.Msg)
+		msg.Response, msg.Compress = true, true
+		for i := range names {
+			msg.Answer = append(msg.Answer, &dns.SRV{Hdr: head(fmt.Sprintf("p%dn%d._p2p._udp.local.", packet, i), dns.TypeSRV), Target: "x.local."})
+		}
+		for i := range addresses {
+			msg.Extra = append(msg.Extra, &dns.A{Hdr: head("x.local.", dns.TypeA), A: net.IPv4(10, 77, byte(i>>8), byte(i))})
+		}
+		send(msg)
+		time.Sleep(100 * time.Millisecond)
+	}
+	run(t, b)
+	meets(t, m, b, 10*time.Second) // so the packets before it are through
+	if grown := heap() - before; grown > 16<<20 {
+		t.Errorf("%d MiB are kept of three packets", grown>>20)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func rounds(m *MDNS) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rounds
+}
+
+const perPacket = 10 // names in a packet of the flood
+
+// sender returns a function that multicasts from 10.77.0.66.
+func sender(t *testing.T) func(*dns.Msg) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", "10.77.0.66:0")
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	lan, err := net.InterfaceByName("lan0")
+	must(t, err)
+	must(t, ipv4.NewPacketConn(conn).SetMulticastInterface(lan))
+	to := &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353}
+	return func(msg *dns.Msg) {
+		b, err := msg.Pack()
+		must(t, err)
+		if _, err := conn.WriteTo(b, to); err != nil && !errors.Is(err, syscall.ENOBUFS) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// head begins a record that is to be remembered for 136 years.
+func head(name string, kind uint16) dns.RR_Header {
+	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: 1<<32 - 1}
+}
+
+// invent makes up an announcement of perPacket peers, counted from n on.
+func invent(n int) *dns.Msg {
+	msg := new(dns.Msg)
+	msg.Response, msg.Compress = true, true
+	for i := n; i < n+perPacket; i++ {
+		name := fmt.Sprintf("invented%d._p2p._udp.local.", i)
+		addr := fmt.Sprintf("dnsaddr=/ip4/10.77.0.66/tcp/%d/p2p/%v", 1+i%60000, invented(i))
+		msg.Answer = append(msg.Answer,
+			&dns.SRV{Hdr: head(name, dns.TypeSRV), Port: 1, Target: "attacker.local."},
+			&dns.TXT{Hdr: head(name, dns.TypeTXT), Txt: []string{addr}})
+	}
+	msg.Extra = append(msg.Extra, &dns.A{Hdr: head("attacker.local.", dns.TypeA), A: net.IPv4(10, 77, 0, 66)})
+	return msg
+}
+
+// invented makes up a peer ID.
+func invented(n int) peer.ID {
+	id := append([]byte{0, 36, 8, 1, 18, 32}, make([]byte, 32)...)
+	binary.BigEndian.PutUint64(id[6:], uint64(n))
+	return peer.ID(id)
+}
