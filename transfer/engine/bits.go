@@ -83,6 +83,31 @@ func eachWord(first, end uint32, f func(w uint32, mask uint64)) {
 // next returns the lowest number in the set that is not below from, or -1.
 func (s *set) next(from uint32) int { return nextBoth(s, s, from) }
 
+// nextBefore returns the lowest number in the set that is not below from, or end if there is none before it.
+func (s *set) nextBefore(from, end uint32) uint32 {
+	const near = 64 * 64
+	for c := from; c < end && c-from < near; c = (c/64 + 1) * 64 {
+		if w := s.words[c/64] >> (c % 64); w != 0 {
+			return min(c+uint32(bits.TrailingZeros64(w)), end)
+		}
+	}
+	if end-from <= near {
+		return end
+	}
+	if c := s.next(from); c >= 0 {
+		return min(uint32(c), end)
+	}
+	return end
+}
+
+// inBoth counts the numbers that are in both sets.
+func inBoth(a, b *set) (n int) {
+	for i := range min(len(a.words), len(b.words)) {
+		n += bits.OnesCount64(a.words[i] & b.words[i])
+	}
+	return n
+}
+
 // last returns the highest number in the set, or -1.
 func (s *set) last() int {
 	for i := len(s.full) - 1; i >= 0; i-- {

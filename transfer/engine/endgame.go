@@ -11,7 +11,7 @@ const (
 	mostHelped  = 8                      // peers looked at for one helper
 	mostLooks   = 64                     // requests looked at for each of them
 	shortSilent = 500 * time.Millisecond // silence of a peer that means nothing yet
-	unknownPace = time.Second            // what a chunk is taken to need from a peer that has delivered none
+	unknownPace = 200 * time.Millisecond // what a chunk is taken to need from a peer that has delivered none
 )
 
 // help lets p, which has nothing left of its own to do, repeat what is expected latest from another peer, if it would be
@@ -61,20 +61,28 @@ func (e *Engine) latest(p *peer, after int, afterTime time.Duration) (place int,
 // silence returns how long p has owed chunks without a byte from it, when that is long for it; otherwise 0.
 func (e *Engine) silence(p *peer) time.Duration {
 	silent := e.now.since(p.late.heardAt)
-	if p.flow.rate > 0 && silent < max(shortSilent, 4*p.flow.delay) {
+	if e.pace(p) > 0 && silent < max(shortSilent, 4*p.flow.delay) {
 		return 0
 	}
 	return silent
 }
 
 // expected returns in what time p will have delivered the first so many bytes of what it owes. Who has been silent for long
-// is expected to remain so for as long again.
+// is expected to remain so for twice as long.
 func (e *Engine) expected(p *peer, bytes int) time.Duration {
-	t := e.silence(p)
-	if p.flow.rate > 0 {
-		t = max(t, time.Duration(float64(bytes)/p.flow.rate*float64(time.Second)))
+	t := 2 * e.silence(p)
+	if pace := e.pace(p); pace > 0 {
+		t = max(t, time.Duration(float64(bytes)/pace*float64(time.Second)))
 	}
 	return t
+}
+
+// pace returns how fast p delivers, in bytes a second; before its first chunk is whole, by what has come of it. 0 is unknown.
+func (e *Engine) pace(p *peer) float64 {
+	if p.flow.rate > 0 || p.late.floor == 0 {
+		return p.flow.rate
+	}
+	return float64(p.late.floor) / max(e.now.since(p.late.floorAt), time.Millisecond).Seconds()
 }
 
 // takeOver asks p for chunks that q owes, the newest first, as long as it gains by that. It returns their cost.

@@ -199,9 +199,13 @@ func (e *Engine) interest(ev Interest) {
 			e.want(c, ev.InOrder)
 		}
 	}
+	for _, p := range e.partials {
+		p.holds.useful = inBoth(&e.picker.free, &p.holds.all)
+	}
 	e.step.freed = true
 }
 
+// want notes one chunk. Who has it of those that are free is counted later.
 func (e *Engine) want(c uint32, inOrder bool) {
 	if inOrder && e.picker.early.add(c) && e.picker.free.has(c) {
 		e.picker.hasten(c)
@@ -216,7 +220,7 @@ func (e *Engine) want(c uint32, inOrder bool) {
 	}
 	e.goal.missing++
 	e.goal.missingBytes += size
-	e.release(c)
+	e.picker.offer(c, cost(e.cfg.Sizes[c]))
 }
 
 // obtain notes that a chunk is here; it reports whether that is new.

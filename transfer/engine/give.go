@@ -49,17 +49,13 @@ func (e *Engine) asked(p *peer, ranges []content.Range) {
 
 // stretch reports whether c is here, and where that changes before end.
 func (e *Engine) stretch(c, end uint32) (here bool, stop uint32) {
-	here = e.have.has(c)
-	at := -1
-	if here {
-		at = e.have.nextAbsent(c, end)
-	} else {
-		at = e.have.next(c)
+	if !e.have.has(c) {
+		return false, e.have.nextBefore(c, end)
 	}
-	if at < 0 || at > int(end) {
-		return here, end
+	if at := e.have.nextAbsent(c, end); at >= 0 {
+		return true, uint32(at)
 	}
-	return here, uint32(at)
+	return true, end
 }
 
 // add queues chunks, but for those that wait or are given already.
@@ -73,29 +69,24 @@ func (o *orders) add(first, end uint32) {
 			c++
 			continue
 		}
-		stop := min(before(o.waiting.next(c), end), before(o.given.next(c), end))
+		stop := min(o.waiting.nextBefore(c, end), o.given.nextBefore(c, end))
 		o.waiting.addRange(c, stop)
 		o.queue = append(o.queue, content.Range{First: c, Count: stop - c})
 		c = stop
 	}
 }
 
-// before returns c, or end if there is no c before it.
-func before(c int, end uint32) uint32 {
-	if c < 0 || c > int(end) {
-		return end
-	}
-	return uint32(c)
-}
-
 // withdrawn forgets chunks, whether they wait or are given. The queue loses them when it comes to them.
 func (e *Engine) withdrawn(p *peer, ranges []content.Range) {
 	o := &p.owed
+	if o.waiting.n == 0 && o.given.n == 0 {
+		return
+	}
 	for _, r := range ranges {
 		first, end := clip(r, len(e.cfg.Sizes))
 		o.waiting.removeRange(first, end)
-		for c := o.given.next(first); c >= 0 && c < int(end); c = o.given.next(uint32(c) + 1) {
-			e.sent(o, uint32(c))
+		for c := o.given.nextBefore(first, end); c < end; c = o.given.nextBefore(c+1, end) {
+			e.sent(o, c)
 		}
 	}
 	o.tidy()

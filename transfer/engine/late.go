@@ -77,7 +77,7 @@ func (e *Engine) tooLate(p *peer) {
 		id = r.newer
 	}
 	if p.open.n > 0 {
-		l.begin(e.now)
+		l.oldestAt, l.floorAt, l.floor = e.now, e.now, 0
 	} else {
 		e.wake(l.retry)
 	}

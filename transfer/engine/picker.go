@@ -70,12 +70,16 @@ func (k *picker) rarer(c uint32, by int) {
 	k.shelf(c).add(c)
 }
 
+// offer adds a chunk to those that are free.
+func (k *picker) offer(c uint32, cost int) {
+	k.free.add(c)
+	k.freeBytes += int64(cost)
+	k.shelf(c).add(c)
+}
+
 // release makes one chunk free to be asked for.
 func (e *Engine) release(c uint32) {
-	k := &e.picker
-	k.free.add(c)
-	k.freeBytes += int64(cost(e.cfg.Sizes[c]))
-	k.shelf(c).add(c)
+	e.picker.offer(c, cost(e.cfg.Sizes[c]))
 	for _, p := range e.partials {
 		if p.holds.all.has(c) {
 			p.holds.useful++
@@ -228,11 +232,14 @@ func (e *Engine) search(s *set, p *peer, from uint32) int {
 	return nextBoth(s, &p.holds.all, from)
 }
 
-// searchSome looks for a chunk of s that p has from a random place between the first and the last one on, so that runs which
-// have met part again in the middle of what is left. It may overlook some in very large sets.
+// searchSome looks for a chunk of s that p has. If others are at work, it looks from a random place between the first and the
+// last one on, so that runs which have met part again in the middle of what is left. It may overlook some in very large sets.
 func (e *Engine) searchSome(s *set, p *peer) int {
-	lo, hi := uint32(s.next(0)), uint32(s.last())
-	from := lo + e.rng.Uint32N(hi-lo+1)
+	lo := uint32(s.next(0))
+	from := lo
+	if e.requests.busy > 1 || e.requests.busy == 1 && p.open.n == 0 {
+		from += e.rng.Uint32N(uint32(s.last()) - lo + 1)
+	}
 	if p.holds.everything {
 		if c := s.next(from); c >= 0 {
 			return c

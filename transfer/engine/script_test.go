@@ -15,8 +15,20 @@ import (
 
 var update = flag.Bool("update", false, "write what happens into the scripts as what is expected")
 
-// TestScripts plays testdata/*.txt. A script is a list of blocks, parted by empty lines: lines of input, a line of dashes,
-// and the actions that follow from them. testdata/README says what the input can be.
+// TestScripts plays testdata/*.txt, which tell what the engine does, case by case. A script is a list of blocks, parted by
+// empty lines: lines of input, a line of dashes, and the actions that follow from the input. The input is
+//
+//	engine 8x1M 100x10k window=4M   a new engine with these chunks; inflight=, gives=, giving=, takeonly=yes
+//	want 0-7; want inorder 0-7      Interest
+//	local 0-7                       Local
+//	join 1; leave 1; has 1 0-7      Joined, Left, Has: the first number is the peer
+//	asks 1 0-7; withdraws 1 0-7     Asked, Withdrawn
+//	refuses 1 0-7; bad 1 3          Refused, Bad
+//	sends 1 256k; stored 1 0-3      Progress, Stored
+//	fails 1 3; gave 1 0-3           Failed, Gave
+//	tick                            Tick
+//	wait 20s                        time goes by, with a tick at every deadline; what these bring is shown with its time
+//	status                          shows the status
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

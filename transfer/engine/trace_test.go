@@ -19,6 +19,7 @@ type watch struct {
 	gives map[Peer]map[uint32]bool // given and not sent
 	has   map[Peer]map[uint32]bool // what each peer has said
 	owes  map[Peer]map[uint32]bool // what each peer has asked of us
+	asked map[Peer]bool            // in this step
 	trace []string
 	done  bool
 }
@@ -29,7 +30,7 @@ var zero = time.Unix(1_000_000_000, 0)
 func newWatch(t testing.TB, cfg Config) *watch {
 	return &watch{
 		t: t, e: New(cfg), now: zero,
-		asks: map[Peer]map[uint32]bool{}, gives: map[Peer]map[uint32]bool{},
+		asks: map[Peer]map[uint32]bool{}, asked: map[Peer]bool{}, gives: map[Peer]map[uint32]bool{},
 		has: map[Peer]map[uint32]bool{}, owes: map[Peer]map[uint32]bool{},
 	}
 }
@@ -45,6 +46,7 @@ func (w *watch) step(ev Event) []Action {
 	w.t.Helper()
 	w.trace = append(w.trace, fmt.Sprintf("%v %T%v", w.now.Sub(zero), ev, ev))
 	w.before(ev)
+	clear(w.asked)
 	actions := w.e.Step(w.now, ev)
 	for _, a := range actions {
 		w.trace = append(w.trace, "    "+line1(a))
@@ -130,6 +132,7 @@ func (w *watch) after(a Action) {
 	w.t.Helper()
 	switch a := a.(type) {
 	case Ask:
+		w.asked[a.Peer] = true
 		w.each(a.Ranges, func(c uint32) {
 			switch {
 			case w.asks[a.Peer] == nil:
@@ -203,7 +206,7 @@ func (w *watch) checkWindows() {
 		if sum != p.InFlight {
 			w.fatalf("peer %d: %d bytes in flight by its own count, %d by what was said", p.Peer, p.InFlight, sum)
 		}
-		if sum > p.Window && len(w.asks[p.Peer]) > 1 && sum > w.widest(p.Peer) {
+		if sum > p.Window && len(w.asks[p.Peer]) > 1 && w.asked[p.Peer] { // else the window has shrunk
 			w.fatalf("peer %d: %d bytes in flight in a window of %d", p.Peer, sum, p.Window)
 		}
 		total += sum
@@ -229,9 +232,6 @@ func (w *watch) checkWindows() {
 		w.fatalf("%d bytes in flight by its own count, %d by what was said", s.InFlight, total)
 	}
 }
-
-// widest is what a peer's line may hold after its window has shrunk below it.
-func (w *watch) widest(p Peer) int { return w.e.cfg.MaxWindow }
 
 // checkState counts anew what the engine keeps counts of.
 func (w *watch) checkState() {
