@@ -36,7 +36,7 @@ type socket struct {
 
 // listen makes the socket, 0600 from the moment that it can be seen.
 func listen(path string) (*socket, error) {
-	if err := private(filepath.Dir(path)); err != nil {
+	if err := MakePrivate(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	switch info, err := os.Lstat(path); {

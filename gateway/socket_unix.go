@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// private makes the directory of the socket if there is none, and checks that nobody else can get into it.
-func private(dir string) error {
+// MakePrivate makes a directory if there is none, and checks that nobody else can get into it: the least that Listen wants.
+func MakePrivate(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}

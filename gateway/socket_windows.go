@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// private makes the directory of the socket. Below a user's own data directory, it inherits that no other user gets in.
-func private(dir string) error { return os.MkdirAll(dir, 0o700) }
+// MakePrivate makes a directory if there is none. Below a user's own data directory, it inherits that no other user gets in.
+func MakePrivate(dir string) error { return os.MkdirAll(dir, 0o700) }
 
 func bind(path string) (*net.UnixListener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -47,11 +47,8 @@ func (a *app) execute(args []string) int {
 	ctx, stop := a.interruptible()
 	defer stop()
 	cmd, err := root.ExecuteContextC(ctx)
-	if cmd != nil {
-		a.verb = cmd.Name()
-	}
 	if err != nil && !a.started {
-		a.json = a.json || slices.Contains(args, "--json")
+		a.verb, a.json = cmd.Name(), a.json || slices.Contains(args, "--json")
 		err = usage("%s", err)
 	}
 	return a.report(ctx, err)
@@ -70,8 +67,10 @@ Both find each other on the local network by themselves. A ticket, which share p
 With 'shoal serve' running, all other commands use its node and return at once.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
+		Version:           node.Version,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
 	}
+	root.SetVersionTemplate(versionText())
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -91,13 +90,13 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 }
 
 // prepare checks the global flags before a verb runs.
-func (a *app) prepare() error {
+func (a *app) prepare(cmd *cobra.Command) error {
 	switch node.Network(a.network) {
 	case "", node.LAN, node.Isolated:
 	default:
 		return fmt.Errorf("--network %q is neither isolated nor lan", a.network)
 	}
-	a.started = true
+	a.verb, a.started = cmd.Name(), true
 	return nil
 }
 

@@ -47,6 +47,7 @@ func openNode(ctx context.Context, c node.Config) (ownNode, error) {
 type session struct {
 	peer
 	remote *remote // nil if the node is this process's own
+	tell   teller  // has begun; to be stopped before anything is printed
 	ctx    context.Context
 	close  func() error
 }
@@ -56,11 +57,15 @@ type session struct {
 func (a *app) with(ctx context.Context, use func(ctx context.Context, s *session) error) error {
 	for soon := 0; ; {
 		start := time.Now()
+		tell := a.teller()
 		s, err := a.attach(ctx)
 		if err != nil {
+			tell.stop()
 			return err
 		}
+		s.tell = tell
 		err = use(s.ctx, s)
+		tell.stop()
 		if cause := context.Cause(s.ctx); cause != nil && ctx.Err() == nil && err != nil {
 			err = cause // the node itself broke
 		}

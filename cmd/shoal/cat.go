@@ -50,12 +50,10 @@ func (a *app) cat(ctx context.Context, request node.CatRequest) error {
 				return nil
 			}
 		}
-		p := a.progress("starting")
-		defer p.stop()
 		before := out.n.Load()
-		err := s.Cat(ctx, rest, &firstWrite{out, p.stop}, func(e node.Event) {
+		err := s.Cat(ctx, rest, &firstWrite{out, s.tell.stop}, func(e node.Event) {
 			if out.n.Load() == before {
-				p.event(e)
+				s.tell.event(e)
 			} else if e.Kind == "waiting" || e.Kind == "note" {
 				a.remark("%s", describe(e)) // bytes have come, so a bar would only be in their way
 			}

@@ -39,9 +39,8 @@ and written back; files that were changed on purpose are left alone. Ends with e
 
 func (a *app) check(ctx context.Context, request node.CheckRequest) error {
 	return a.with(ctx, func(ctx context.Context, s *session) error {
-		p := a.progress("starting")
-		result, err := s.Check(ctx, request, p.event)
-		p.stop()
+		result, err := s.Check(ctx, request, s.tell.event)
+		s.tell.stop()
 		if err != nil {
 			return err
 		}

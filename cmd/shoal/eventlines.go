@@ -14,6 +14,7 @@ type eventLines struct {
 	w    io.Writer
 	quit chan struct{}
 	done chan struct{}
+	once sync.Once
 
 	mu      sync.Mutex // guards the rest, and whole lines
 	last    node.Event
@@ -76,6 +77,6 @@ func (l *eventLines) print(e node.Event, now time.Time) {
 }
 
 func (l *eventLines) stop() {
-	close(l.quit)
+	l.once.Do(func() { close(l.quit) })
 	<-l.done
 }

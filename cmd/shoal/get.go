@@ -142,9 +142,8 @@ func (r typedRef) defaultName() string {
 
 func (a *app) get(ctx context.Context, request node.FetchRequest) error {
 	return a.with(ctx, func(ctx context.Context, s *session) error {
-		tell, stop := a.fetchProgress()
-		done, err := s.Fetch(ctx, request, tell)
-		stop()
+		done, err := s.Fetch(ctx, request, s.tell.event)
+		s.tell.stop()
 		if err != nil {
 			return err
 		}
@@ -153,16 +152,6 @@ func (a *app) get(ctx context.Context, request node.FetchRequest) error {
 		}
 		return a.printFetched(done)
 	})
-}
-
-// fetchProgress is where the events of a fetch go: with --json they are its output.
-func (a *app) fetchProgress() (tell func(node.Event), stop func()) {
-	if !a.json {
-		p := a.progress("starting")
-		return p.event, p.stop
-	}
-	e := newEventLines(a.out)
-	return e.event, e.stop
 }
 
 func (a *app) printFetched(e node.Event) error {

@@ -19,6 +19,7 @@ the running node; without one, those that a node would have now.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), func(ctx context.Context, s *session) error {
 				id, err := s.Identity(ctx)
+				s.tell.stop()
 				if err != nil {
 					return err
 				}

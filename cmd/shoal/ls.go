@@ -37,9 +37,8 @@ name is an object with path, kind, cid and size.`,
 
 func (a *app) ls(ctx context.Context, request node.ListRequest) error {
 	return a.with(ctx, func(ctx context.Context, s *session) error {
-		p := a.progress("starting")
-		entries, err := s.List(ctx, request, p.event)
-		p.stop()
+		entries, err := s.List(ctx, request, s.tell.event)
+		s.tell.stop()
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ func (a *app) peersCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withRunning(cmd.Context(), func(ctx context.Context, s *session) error {
 				list, err := s.Peers(ctx)
+				s.tell.stop()
 				if err != nil {
 					return err
 				}
@@ -32,6 +33,8 @@ func (a *app) peersCommand() *cobra.Command {
 
 // withRunning is for commands that only make sense with a node that is running already.
 func (a *app) withRunning(ctx context.Context, use func(context.Context, *session) error) error {
+	tell := a.teller()
+	defer tell.stop()
 	s, err := a.join(ctx)
 	if errors.Is(err, gateway.ErrNoNode) {
 		return fmt.Errorf("%w on %s", errNoNode, a.home)
@@ -39,6 +42,7 @@ func (a *app) withRunning(ctx context.Context, use func(context.Context, *sessio
 	if err != nil {
 		return err
 	}
+	s.tell = tell
 	return use(ctx, s)
 }
 

@@ -16,6 +16,20 @@ const (
 	progressQuiet = 1500 * time.Millisecond // without news, then the last line is said again
 )
 
+// teller tells the user what goes on until it is stopped.
+type teller interface {
+	event(node.Event)
+	stop() // may be called again
+}
+
+// teller begins to tell in the way that suits the command.
+func (a *app) teller() teller {
+	if a.verb == "get" && a.json {
+		return newEventLines(a.out) // which are its output
+	}
+	return a.progress("starting")
+}
+
 // progress tells the user what a request is doing, on standard error: with a bar on a terminal, and elsewhere in lines, at
 // most one a second. It is never silent for two seconds, whatever the node says or does not say.
 type progress struct {
@@ -30,7 +44,7 @@ type progress struct {
 	news    bool       // last has not been printed
 	spoke   time.Time  // when a line was printed
 	spoken  bool
-	notes   []string   // remarks that wait for their turn
+	notes   []string // remarks that wait for their turn
 	pace    pace
 	stopped bool
 }

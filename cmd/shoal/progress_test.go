@@ -115,7 +115,7 @@ func TestProgressOfAFetch(t *testing.T) {
 		if first := s.lines[0]; first.at > 100*time.Millisecond || first.text != "finding: asking the neighbours" {
 			t.Errorf("the first line is %v", first)
 		}
-		for _, want := range []string{"fetching 20.0 MiB of 40.0 MiB (50 %), 4.00 MiB/s, 2 peers, 5.0 s to go", "waiting: 1 peer has it", "making sure that the disk holds it (for "} {
+		for _, want := range []string{"fetching 19.0 MiB of 40.0 MiB (47 %), 4.00 MiB/s, 2 peers, 6.0 s to go", "waiting: 1 peer has it", "making sure that the disk holds it (for "} {
 			if !strings.Contains(s.text(), want) {
 				t.Errorf("%q is missing in\n%s", want, s.text())
 			}

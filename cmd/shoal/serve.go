@@ -25,12 +25,13 @@ and return as soon as they are done.`,
 }
 
 func (a *app) serve(ctx context.Context, named []string) error {
-	p := a.progress("starting the node")
+	tell := a.progress("starting the node")
+	defer tell.stop()
 	s, err := a.host(ctx, serves, named...)
-	p.stop()
 	if err != nil {
 		return err
 	}
+	s.tell = tell
 	err = a.serveUntil(s)
 	if closed := s.close(); err == nil && closed != nil {
 		err = fmt.Errorf("%w: close the node: %w", node.ErrDisk, closed)
@@ -43,6 +44,7 @@ func (a *app) serve(ctx context.Context, named []string) error {
 
 func (a *app) serveUntil(s *session) error {
 	status, err := s.Status(s.ctx)
+	s.tell.stop()
 	if err != nil {
 		return err
 	}

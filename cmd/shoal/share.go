@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -54,9 +53,8 @@ func (a *app) share(ctx context.Context, request node.ShareRequest) error {
 	shared := false
 	err := a.with(ctx, func(ctx context.Context, s *session) error {
 		if !shared {
-			p := a.progress("starting")
-			result, err := s.Share(ctx, request, p.event)
-			p.stop()
+			result, err := s.Share(ctx, request, s.tell.event)
+			s.tell.stop()
 			if err != nil {
 				return err
 			}
@@ -75,6 +73,7 @@ func (a *app) share(ctx context.Context, request node.ShareRequest) error {
 
 // serveShared stays for as long as nobody else will serve what was shared.
 func (a *app) serveShared(ctx context.Context, s *session) error {
+	s.tell.stop()
 	switch {
 	case s.remote == nil:
 		a.remark("serving until it is interrupted (^C)")
@@ -95,79 +94,4 @@ func (a *app) printShared(s node.Shared) error {
 	_, err := fmt.Fprintf(a.out, "cid     %s\nticket  %s\n", s.CID, s.Ticket)
 	a.remark("shared %s: %s, %s", content.Printable(s.Name), count(s.Files, "file", "files"), took(s.Bytes, s.Seconds))
 	return err
-}
-
-// uploads tells who fetches, until ctx ends.
-func (a *app) uploads(ctx context.Context, p peer) {
-	u := uploads{say: a.remark, known: make(map[string]*upload)}
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case now := <-t.C:
-			if list, err := p.Peers(ctx); err == nil {
-				u.look(list, now)
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// uploads notices from the totals of peers when one begins to fetch, and when it has ended.
-type uploads struct {
-	say   func(format string, args ...any)
-	known map[string]*upload // by peer ID
-}
-
-type upload struct {
-	total int64     // bytes sent, as of the last look
-	began time.Time // zero while nothing is being fetched
-	from  int64     // total when it began
-	moved time.Time
-}
-
-const uploadOver = 3 * time.Second // without a byte
-
-func (u *uploads) look(list []node.PeerStatus, now time.Time) {
-	seen := make(map[string]bool, len(list))
-	for _, p := range list {
-		seen[p.ID] = true
-		x := u.known[p.ID]
-		if x == nil {
-			x = &upload{}
-			u.known[p.ID] = x
-		}
-		if p.Up > x.total {
-			if x.began.IsZero() {
-				x.began, x.from = now, x.total
-				u.say("%s fetches%s", short(p.ID), at(p.Addrs))
-			}
-			x.total, x.moved = p.Up, now
-		}
-		if !x.began.IsZero() && now.Sub(x.moved) >= uploadOver {
-			u.over(p.ID, x)
-		}
-	}
-	for id, x := range u.known {
-		if seen[id] {
-			continue
-		}
-		if !x.began.IsZero() {
-			u.over(id, x)
-		}
-		delete(u.known, id)
-	}
-}
-
-func (u *uploads) over(id string, x *upload) {
-	u.say("%s has fetched %s", short(id), took(x.total-x.from, x.moved.Sub(x.began).Seconds()+1))
-	x.began = time.Time{}
-}
-
-func at(addrs []string) string {
-	if len(addrs) == 0 {
-		return ""
-	}
-	return " from " + content.Printable(addrs[0])
 }

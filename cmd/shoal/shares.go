@@ -18,8 +18,9 @@ func (a *app) sharesCommand() *cobra.Command {
 		Long:  "Lists what this node serves: what was shared and what was fetched. With --json, each share is an object on a line of its own.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withIndex(cmd.Context(), func(ctx context.Context, s *session) error {
+			return a.with(cmd.Context(), func(ctx context.Context, s *session) error {
 				list, err := s.Shares(ctx)
+				s.tell.stop()
 				if err != nil {
 					return err
 				}
@@ -27,11 +28,6 @@ func (a *app) sharesCommand() *cobra.Command {
 			})
 		},
 	}
-}
-
-// withIndex is with for commands that need no other node: one that is opened for them looks for none.
-func (a *app) withIndex(ctx context.Context, use func(context.Context, *session) error) error {
-	return a.with(ctx, use)
 }
 
 func (a *app) printShares(list []node.Share) error {

@@ -19,6 +19,7 @@ func (a *app) statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withRunning(cmd.Context(), func(ctx context.Context, s *session) error {
 				status, err := s.Status(ctx)
+				s.tell.stop()
 				if err != nil {
 					return err
 				}

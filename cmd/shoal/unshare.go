@@ -21,14 +21,16 @@ func (a *app) unshareCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.withIndex(cmd.Context(), func(ctx context.Context, s *session) error {
-				if err := s.Unshare(ctx, ref.text); err != nil {
+			return a.with(cmd.Context(), func(ctx context.Context, s *session) error {
+				err := s.Unshare(ctx, ref.text)
+				s.tell.stop()
+				if err != nil {
 					return err
 				}
 				if a.json {
 					return printJSON(a.out, map[string]string{"unshared": ref.CID})
 				}
-				_, err := fmt.Fprintln(a.out, "no longer serving", ref.CID)
+				_, err = fmt.Fprintln(a.out, "no longer serving", ref.CID)
 				return err
 			})
 		},
