@@ -9,10 +9,6 @@ const (
 	// MaxAddrs is how many addresses of one peer are kept, the best first. More cost dials, and seldom help.
 	MaxAddrs = 16
 
-	// maxAddr is the longest address that a ticket takes along, in bytes of its binary form. Real ones have some 20; with
-	// this, MaxAddrs of them, a name and the rest fit into MaxTicket.
-	maxAddr = 96
-
 	// maxPeerID is the longest peer ID, in bytes.
 	maxPeerID = 64
 

@@ -178,10 +178,7 @@ func (p *place) hear(self peer.ID, texts []string) (peer.AddrInfo, bool) {
 	if id == "" || id == self {
 		return peer.AddrInfo{}, false
 	}
-	var meant []ma.Multiaddr
-	for _, a := range best(id, p.filter(addrs, here)) {
-		meant = append(meant, a)
-	}
+	meant := best(id, p.filter(addrs, here))
 	return peer.AddrInfo{ID: id, Addrs: meant}, len(meant) > 0
 }
 

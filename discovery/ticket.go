@@ -145,7 +145,7 @@ func parseFields(b []byte) (Ticket, error) {
 			}
 			t.Peer = id
 		case tag == fieldAddr:
-			if a, err := ma.NewMultiaddrBytes(value); err == nil && len(value) <= maxAddr {
+			if a, err := ma.NewMultiaddrBytes(value); err == nil {
 				addrs = append(addrs, a)
 			}
 		case tag%2 == 0:

