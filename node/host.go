@@ -60,7 +60,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		libp2p.UserAgent(c.UserAgent),
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // with it, two nodes could listen on one port and share out the callers
 		libp2p.Transport(quic.NewTransport),
-		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Security(libp2ptls.ID, newTLS),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Muxer(yamux.ID, newMuxer()),
 		libp2p.ListenAddrs(),

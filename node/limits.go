@@ -32,6 +32,13 @@ const (
 	maxMemory     = 256 << 20
 	maxPeerMemory = 96 << 20
 
+	// Bytes that arrived on TCP connections and were not read. streamWindow is what one stream may send ahead (see muxer);
+	// the others bound what all streams together may make of it.
+	streamWindow  = 16 << 20
+	maxConnUnread = 32 << 20
+	maxUnread     = 128 << 20 // of all connections; beyond it each is left a fair share, so that the rest goes on
+	fairUnread    = 512 << 10
+
 	// Streams of the transfer protocol: one for each root that two peers have in common, so eight are plenty.
 	maxTransferStreams     = 256
 	maxTransferPeerStreams = 8
