@@ -100,11 +100,13 @@ func (c *Control) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	requests, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	server := &http.Server{
 		Handler:           c,
 		ReadHeaderTimeout: c.config.Limits.Header,
 		MaxHeaderBytes:    maxHeader,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ErrorLog:          slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug),
 	}
 	server.SetKeepAlivesEnabled(false)
@@ -115,13 +117,16 @@ func (c *Control) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("control socket: %w", err), c.listener.Close())
 	case <-ctx.Done():
 	}
+	// First the door, then the guests: who hears that his request ended must not find this server again.
+	closed := c.listener.Close()
+	end()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if server.Shutdown(late) != nil { // somebody does not read what he asked for
 		_ = server.Close()
 	}
 	<-served
-	return nil
+	return closed
 }
 
 // ServeHTTP answers one request. Everything that can be refused is refused before the body is read.

@@ -55,10 +55,11 @@ type session struct {
 // with lets use work with a node: the one that runs on this home, or else one of its own. When a node that belongs to another
 // process goes away before use is done, use is called again with the next one.
 func (a *app) with(ctx context.Context, use func(ctx context.Context, s *session) error) error {
+	patience := time.Duration(startup)
 	for soon := 0; ; {
 		start := time.Now()
 		tell := a.teller()
-		s, err := a.attach(ctx)
+		s, err := a.attach(ctx, patience)
 		if err != nil {
 			tell.stop()
 			return err
@@ -82,28 +83,39 @@ func (a *app) with(ctx context.Context, use func(ctx context.Context, s *session
 		if soon > 5 {
 			return err
 		}
+		patience = takeover
 		a.remark("the process whose node did this has ended; going on without it")
 	}
 }
 
+// Who has the home and does not answer is about to answer, or about to leave. How long to wait for that.
+const (
+	startup  = 500 * time.Millisecond // at first: a user should hear within a second that a home is in use
+	takeover = 15 * time.Second       // after its node has left us: longer than a node takes to close
+)
+
 // attach finds the node that runs on this home, or opens one.
-func (a *app) attach(ctx context.Context) (*session, error) {
+func (a *app) attach(ctx context.Context, patience time.Duration) (*session, error) {
 	s, err := a.join(ctx)
 	if !errors.Is(err, gateway.ErrNoNode) {
 		return s, err
 	}
-	s, busy := a.host(ctx, "lends")
-	if !errors.Is(busy, node.ErrBusy) {
-		return s, busy
-	}
-	// Somebody has the home, and is about to answer or about to leave.
-	for deadline := time.Now().Add(500 * time.Millisecond); time.Now().Before(deadline) && ctx.Err() == nil; {
-		time.Sleep(20 * time.Millisecond)
-		if s, err := a.join(ctx); !errors.Is(err, gateway.ErrNoNode) {
-			return s, err
+	start := time.Now()
+	for {
+		s, busy := a.host(ctx, lends)
+		if !errors.Is(busy, node.ErrBusy) {
+			return s, busy
+		}
+		for again := time.Now().Add(startup); time.Now().Before(again) && ctx.Err() == nil; {
+			time.Sleep(20 * time.Millisecond)
+			if s, err := a.join(ctx); !errors.Is(err, gateway.ErrNoNode) {
+				return s, err
+			}
+		}
+		if ctx.Err() != nil || time.Since(start) >= patience {
+			return nil, busy
 		}
 	}
-	return nil, busy
 }
 
 // join uses the node of another process. It returns gateway.ErrNoNode if there is none.

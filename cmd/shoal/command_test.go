@@ -218,6 +218,32 @@ func TestShareReturnsWhenANodeServes(t *testing.T) {
 	}
 }
 
+// TestTakeoverWaitsForTheHome has a node leave its guest at once and its home only later.
+func TestTakeoverWaitsForTheHome(t *testing.T) {
+	w := newWorld(t)
+	free := time.Now().Add(1500 * time.Millisecond)
+	w.open = func(context.Context, node.Config) (ownNode, error) {
+		if time.Now().Before(free) {
+			return nil, wrapped(node.ErrBusy)
+		}
+		return w.node, nil
+	}
+	begun := make(chan struct{})
+	lent := newFake()
+	lent.fetch = func(ctx context.Context, _ node.FetchRequest, _ func(node.Event)) (node.Event, error) {
+		close(begun)
+		<-ctx.Done()
+		return node.Event{}, wrapped(node.ErrStopped)
+	}
+	stop := w.lend(t, lent)
+	c := w.start("get", aCID, "-o", filepath.Join(t.TempDir(), "x"))
+	<-begun
+	stop()
+	if exit := c.ends(t); exit != 0 {
+		t.Errorf("exit %d:\n%s", exit, c.err)
+	}
+}
+
 // TestShareOutlivesALentNode shares through the node of another command, which then ends.
 func TestShareOutlivesALentNode(t *testing.T) {
 	w := newWorld(t)

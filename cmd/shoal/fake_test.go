@@ -155,7 +155,7 @@ func (b *terminal) String() string {
 // await returns once text has been printed.
 func (b *terminal) await(t *testing.T, text string) {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(30 * time.Second)
 	for {
 		b.mu.Lock()
 		if strings.Contains(b.text.String(), text) {
@@ -170,7 +170,7 @@ func (b *terminal) await(t *testing.T, text string) {
 		select {
 		case <-wait:
 		case <-late:
-			t.Fatalf("%q was not printed within 10 s, but\n%s", text, b)
+			t.Fatalf("%q was not printed within 30 s, but\n%s", text, b)
 		}
 	}
 }
@@ -225,8 +225,8 @@ func (c *command) ends(t *testing.T) int {
 	select {
 	case code := <-c.code:
 		return code
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the command still runs after 20 s; it printed\n%s%s", c.out, c.err)
+	case <-time.After(time.Minute):
+		t.Fatalf("the command still runs after a minute; it printed\n%s%s", c.out, c.err)
 		return -1
 	}
 }

@@ -18,7 +18,10 @@ type about struct {
 	Version string       `json:"version"`
 }
 
-const serves = "serves"
+const (
+	serves = "serves"
+	lends  = "lends"
+)
 
 // none is a request or an answer that holds nothing.
 type none struct{}
