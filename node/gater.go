@@ -24,16 +24,49 @@ import (
 // other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
 // there reaches a service that trusts this machine, and a look-up leaves the local network.
 //
-// Banned peers are refused everywhere.
+// Banned peers are refused everywhere, and so is an address from which several of them came.
 type gater struct {
 	links links
+	now   func() time.Time
 
-	mu     sync.Mutex
-	named  map[peer.ID]map[string]struct{} // addresses in text, without /p2p
-	order  []namedAddr                     // oldest first, to keep named bounded
-	hosts  map[netip.Addr]int              // addresses of named, counted: who connects shows its ID only later
-	banned map[peer.ID]time.Time           // until when
-	now    func() time.Time
+	mu      sync.Mutex
+	named   map[peer.ID]map[string]struct{} // addresses in text, without /p2p
+	order   []namedAddr                     // oldest first, to keep named bounded
+	hosts   map[netip.Addr]int              // addresses of named, counted: who connects shows its ID only later
+	banned  bans[peer.ID]
+	strikes bans[strike]     // banned peers by the address they came from
+	shunned bans[netip.Addr] // addresses with maxStrikes of them
+}
+
+type strike struct {
+	ip   netip.Addr
+	peer peer.ID
+}
+
+// bans says until when something is refused.
+type bans[K comparable] map[K]time.Time
+
+// add keeps the list short: when it is full, the ban that ends first makes room.
+func (b bans[K]) add(k K, now, until time.Time) {
+	if _, known := b[k]; !known && len(b) >= maxBanned {
+		first := k
+		for other, end := range b {
+			if !end.After(now) {
+				delete(b, other)
+			} else if first == k || end.Before(b[first]) {
+				first = other
+			}
+		}
+		if len(b) >= maxBanned {
+			delete(b, first)
+		}
+	}
+	b[k] = until
+}
+
+func (b bans[K]) hold(k K, now time.Time) bool {
+	until, ok := b[k]
+	return ok && until.After(now)
 }
 
 type namedAddr struct {
@@ -65,11 +98,13 @@ func within(ranges []netip.Prefix, ip netip.Addr) bool {
 
 func newGater() *gater {
 	return &gater{
-		links:  links{read: interfacePrefixes},
-		named:  make(map[peer.ID]map[string]struct{}),
-		hosts:  make(map[netip.Addr]int),
-		banned: make(map[peer.ID]time.Time),
-		now:    time.Now,
+		links:   links{read: interfacePrefixes},
+		now:     time.Now,
+		named:   make(map[peer.ID]map[string]struct{}),
+		hosts:   make(map[netip.Addr]int),
+		banned:  make(bans[peer.ID]),
+		strikes: make(bans[strike]),
+		shunned: make(bans[netip.Addr]),
 	}
 }
 
@@ -115,37 +150,41 @@ func (g *gater) forgetOldest() {
 	}
 }
 
-// ban refuses a peer for d. When there are too many, the bans that end first are lifted.
-func (g *gater) ban(p peer.ID, d time.Duration) {
+// ban refuses a peer for d, and the addresses that it came from once maxStrikes banned peers came from there: a new
+// identity costs nothing, an address costs a little. Loopback is not an address in that sense.
+func (g *gater) ban(p peer.ID, d time.Duration, from []netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	g.banned[p] = now.Add(d)
-	if len(g.banned) <= maxBanned {
-		return
-	}
-	first := p
-	for id, until := range g.banned {
-		if !until.After(now) {
-			delete(g.banned, id)
-		} else if until.Before(g.banned[first]) {
-			first = id
+	until := now.Add(d)
+	g.banned.add(p, now, until)
+	for _, ip := range from {
+		if ip.IsLoopback() {
+			continue
 		}
-	}
-	if len(g.banned) > maxBanned {
-		delete(g.banned, first)
+		g.strikes.add(strike{ip, p}, now, until)
+		n := 0
+		for s, end := range g.strikes {
+			if s.ip == ip && end.After(now) {
+				n++
+			}
+		}
+		if n >= maxStrikes {
+			g.shunned.add(ip, now, until)
+		}
 	}
 }
 
 func (g *gater) isBanned(p peer.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	until, ok := g.banned[p]
-	if ok && !until.After(g.now()) {
-		delete(g.banned, p)
-		return false
-	}
-	return ok
+	return g.banned.hold(p, g.now())
+}
+
+func (g *gater) isShunned(ip netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shunned.hold(ip, g.now())
 }
 
 func (g *gater) isNamed(p peer.ID, m multiaddr.Multiaddr) bool {
@@ -182,13 +221,13 @@ func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.isBanned(p) }
 // InterceptAddrDial refuses addresses outside the local network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
-	return ok && (g.isNamed(p, m) || g.mayDial(ip))
+	return ok && (g.isNamed(p, m) || g.mayDial(ip) && !g.isShunned(ip))
 }
 
 // InterceptAccept refuses strangers from outside before any handshake costs something.
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
 	ip, ok := ipOf(c.RemoteMultiaddr())
-	return ok && (g.mayAccept(ip) || g.namedHost("", ip))
+	return ok && (g.mayAccept(ip) && !g.isShunned(ip) || g.namedHost("", ip))
 }
 
 // InterceptSecured is the first moment at which the other side has proved who it is.
@@ -200,7 +239,7 @@ func (g *gater) InterceptSecured(d network.Direction, p peer.ID, c network.ConnM
 		return true // this address has passed InterceptAddrDial
 	}
 	ip, ok := ipOf(c.RemoteMultiaddr())
-	return ok && (g.mayAccept(ip) || g.namedHost(p, ip))
+	return ok && (g.mayAccept(ip) && !g.isShunned(ip) || g.namedHost(p, ip))
 }
 
 // InterceptUpgraded has nothing left to decide.

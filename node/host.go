@@ -41,6 +41,7 @@ type hostConfig struct {
 type netHost struct {
 	host.Host
 	gater *gater
+	mux   *muxer
 }
 
 // newHost starts to listen and returns a host that is ready to dial. It sends nothing by itself: no relay, no NAT service, no
@@ -54,7 +55,7 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close())
 	}
-	g := newGater()
+	g, mux := newGater(), newMuxer()
 	h, err := libp2p.New(
 		libp2p.Identity(c.Key),
 		libp2p.UserAgent(c.UserAgent),
@@ -62,7 +63,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		libp2p.Transport(quic.NewTransport),
 		libp2p.Security(libp2ptls.ID, newTLS),
 		libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, newMuxer()),
+		libp2p.Muxer(yamux.ID, mux),
 		libp2p.ListenAddrs(),
 		libp2p.AddrsFactory(g.advertised),
 		libp2p.ConnectionGater(g),
@@ -79,7 +80,7 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the host: %w", err), conns.Close(), resources.Close())
 	}
-	n := &netHost{Host: h, gater: g}
+	n := &netHost{Host: h, gater: g, mux: mux}
 	if err := n.listen(c.Listen); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -101,7 +102,13 @@ func (h *netHost) allowTicket(info peer.AddrInfo) {
 
 // ban closes all connections with the peer and refuses new ones for d.
 func (h *netHost) ban(p peer.ID, d time.Duration) {
-	h.gater.ban(p, d)
+	var from []netip.Addr
+	for _, c := range h.Network().ConnsToPeer(p) {
+		if ip, ok := ipOf(c.RemoteMultiaddr()); ok {
+			from = append(from, ip)
+		}
+	}
+	h.gater.ban(p, d, from)
 	_ = h.Network().ClosePeer(p) // what is left of a connection to close does not matter
 }
 
@@ -114,7 +121,7 @@ func (h *netHost) addrs() []multiaddr.Multiaddr {
 // listen opens the addresses that the user named, all of them, or the default ones.
 func (h *netHost) listen(named []string) error {
 	if len(named) == 0 {
-		return h.listenDefault(DefaultPort)
+		return h.listenDefault("0.0.0.0", "::", DefaultPort)
 	}
 	for _, text := range named {
 		m, err := multiaddr.NewMultiaddr(text)
@@ -154,27 +161,25 @@ func (h *netHost) listenOn(m multiaddr.Multiaddr) error {
 }
 
 // listenDefault opens one port for TCP and UDP, IPv4 and IPv6: the given one, or else one that the system picks.
-func (h *netHost) listenDefault(port int) error {
+func (h *netHost) listenDefault(ip4, ip6 string, port int) error {
 	const tries = 8 // the system picks a port that is free for TCP over IPv4; the other three may be taken
-	var err error
-	for try := range tries {
-		if try > 0 {
-			port = 0
-		}
-		if err = h.listenAll(port, try == tries-1); err == nil {
-			return nil
-		}
+	err := h.listenAll(ip4, ip6, port, false)
+	for try := 1; err != nil && try < tries; try++ {
 		h.stopListening()
+		err = h.listenAll(ip4, ip6, 0, try == tries-1)
 	}
-	return fmt.Errorf("listen on any port: %w", err)
+	if err != nil {
+		return fmt.Errorf("listen on any port: %w", err)
+	}
+	return nil
 }
 
 // listenAll opens port for everything that this machine speaks; port 0 means the one that the first listener gets. With
 // partly, some may fail.
-func (h *netHost) listenAll(port int, partly bool) error {
-	var errs error
+func (h *netHost) listenAll(ip4, ip6 string, port int, partly bool) error {
+	var failed error
 	opened := 0
-	for _, pattern := range []string{"/ip4/0.0.0.0/tcp/%d", "/ip4/0.0.0.0/udp/%d/quic-v1", "/ip6/::/tcp/%d", "/ip6/::/udp/%d/quic-v1"} {
+	for _, pattern := range []string{"/ip4/" + ip4 + "/tcp/%d", "/ip4/" + ip4 + "/udp/%d/quic-v1", "/ip6/" + ip6 + "/tcp/%d", "/ip6/" + ip6 + "/udp/%d/quic-v1"} {
 		m, err := multiaddr.NewMultiaddr(fmt.Sprintf(pattern, port))
 		if err != nil {
 			return err
@@ -187,13 +192,13 @@ func (h *netHost) listenAll(port int, partly bool) error {
 				port = portOf(h.Network().ListenAddresses()[0])
 			}
 		case errors.Is(err, syscall.EAFNOSUPPORT), errors.Is(err, syscall.EADDRNOTAVAIL), partly: // IPv4 or IPv6 is off
-			errs = errors.Join(errs, err)
+			failed = errors.Join(failed, err)
 		default:
 			return err
 		}
 	}
 	if opened == 0 {
-		return errs
+		return failed
 	}
 	return nil
 }

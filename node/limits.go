@@ -57,8 +57,9 @@ const (
 	linkRate     = 40
 	linkBurst    = 192
 
+	maxStrikes = 3               // banned peers from one address until the address is refused too
 	maxNamed   = 4096            // addresses that the user named
-	maxBanned  = 4096            // peers; identities cost nothing, so a list of them must end
+	maxBanned  = 4096            // identities cost nothing, so a list of them must end
 	linksFresh = 5 * time.Second // how old our picture of our own interfaces may be
 	maxDials   = 16              // addresses of one peer in one dial: whoever claims more wants us to knock on strangers' doors
 )

@@ -102,7 +102,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 		Ban: func(p peerID) { h.ban(p, banTime) },
 	})
 	if c.Network == LAN {
-		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{Log: c.Log})
+		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
 	if err := n.near.name(h, c.Peers); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -157,7 +157,10 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) meet(ctx context.Context) {
 	for {
 		select {
-		case f := <-n.mdns.Found():
+		case f, ok := <-n.mdns.Found():
+			if !ok {
+				return
+			}
 			n.near.add(n.host, f.Info, f.Route)
 		case <-ctx.Done():
 			return
@@ -186,6 +189,9 @@ func (n *Node) Close() error { return errors.Join(n.host.Close(), n.store.Close(
 type library struct{ *store.Store }
 
 func (l library) Tree(ctx context.Context, root cid.Cid) (*content.Tree, error) {
+	if !l.Whole(root) {
+		return nil, transfer.ErrNotFound // of an unfinished download only the session that runs it can give
+	}
 	t, err := l.Store.Tree(ctx, root)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, transfer.ErrNotFound

@@ -11,6 +11,36 @@ import (
 	"github.com/shoal-p2p/shoal/discovery"
 )
 
+// Ref is what a person writes to name content, taken apart: a CID or a ticket, and a path inside.
+type Ref struct {
+	CID  string
+	Path string // slash separated; empty for the whole
+	Name string // that a ticket suggests, unchecked; often empty
+
+	root   cid.Cid
+	ticket *discovery.Ticket
+}
+
+// ParseRef understands CID, CID/path, /ipfs/CID/path, ipfs://CID/path, a ticket, and a ticket followed by /path. The error is
+// ErrUsage, and never repeats a ticket.
+func ParseRef(text string) (Ref, error) {
+	var r Ref
+	if discovery.IsTicket(text) {
+		head, path, _ := strings.Cut(text, "/")
+		ticket, err := discovery.ParseTicket(head)
+		if err != nil {
+			return r, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		r.ticket, r.Name, text = &ticket, ticket.Name, ticket.Root.String()+"/"+path
+	}
+	inside, err := content.ParseRef(text)
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	r.root, r.CID, r.Path = inside.CID, inside.CID.String(), inside.Path
+	return r, nil
+}
+
 // target is what a reference names, and who is known to have it.
 type target struct {
 	root   cid.Cid
@@ -20,36 +50,23 @@ type target struct {
 	self   bool            // the ticket is this node's own
 }
 
-// resolve understands a CID, CID/path, a ticket and ticket/path; more are peers that the user typed.
+// resolve turns a reference into a target; more are peers that the user typed.
 func (n *Node) resolve(ref string, more []string) (target, error) {
-	var t target
+	r, err := ParseRef(ref)
+	if err != nil {
+		return target{}, err
+	}
 	peers, err := parsePeers(more)
 	if err != nil {
-		return t, err
+		return target{}, err
 	}
-	t.peers = peers
-	if !strings.HasPrefix(ref, discovery.TicketPrefix) {
-		r, err := content.ParseRef(ref)
-		if err != nil {
-			return t, fmt.Errorf("%w: %w", ErrUsage, err)
-		}
-		t.root, t.path = r.CID, r.Path
-		return t, nil
-	}
-	text, path, _ := strings.Cut(ref, "/")
-	ticket, err := discovery.ParseTicket(text)
-	if err != nil {
-		return t, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	inside, err := content.ParseRef(ticket.Root.String() + "/" + path)
-	if err != nil {
-		return t, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	t.root, t.path = inside.CID, inside.Path
-	if ticket.Peer == n.host.ID() {
+	t := target{root: r.root, path: r.Path, peers: peers}
+	switch {
+	case r.ticket == nil:
+	case r.ticket.Peer == n.host.ID():
 		t.self = true
-		return t, nil
+	default:
+		t.holder = &peer.AddrInfo{ID: r.ticket.Peer, Addrs: r.ticket.Addrs}
 	}
-	t.holder = &peer.AddrInfo{ID: ticket.Peer, Addrs: ticket.Addrs}
 	return t, nil
 }

@@ -78,9 +78,7 @@ func (l *link) ask(ranges []content.Range) {
 		}
 	}
 	l.mu.Unlock()
-	for part := range slices.Chunk(ranges, wire.MaxRanges) {
-		l.say(wire.Want{Ranges: part})
-	}
+	l.say(wire.Want{Ranges: ranges})
 }
 
 // arrival returns an empty one. Callers hold mu.
@@ -110,9 +108,7 @@ func (l *link) revoke(ranges []content.Range) {
 		}
 	}
 	l.mu.Unlock()
-	for part := range slices.Chunk(ranges, wire.MaxRanges) {
-		l.say(wire.Cancel{Ranges: part})
-	}
+	l.say(wire.Cancel{Ranges: ranges})
 }
 
 // callOff stops expecting a. Callers hold mu.
@@ -126,20 +122,6 @@ func (l *link) callOff(a *arrival) {
 	if a.buf != nil {
 		release(a.buf)
 		a.buf = nil
-	}
-}
-
-// tell says what this node has, in as many messages as that takes.
-func (l *link) tell(ranges []content.Range) {
-	for part := range slices.Chunk(ranges, wire.MaxRanges) {
-		l.say(wire.Have{Ranges: part})
-	}
-}
-
-// cannot says that chunks are not to be had here.
-func (l *link) cannot(code wire.Code, ranges []content.Range) {
-	for part := range slices.Chunk(ranges, wire.MaxRanges) {
-		l.say(wire.Cannot{Code: code, Ranges: part})
 	}
 }
 

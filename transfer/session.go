@@ -311,9 +311,9 @@ func (x *Session) act(a engine.Action) {
 	case engine.Give:
 		x.with(a.Peer, func(l *link) { l.give(a.Ranges) })
 	case engine.Tell:
-		x.with(a.Peer, func(l *link) { l.tell(a.Ranges) })
+		x.with(a.Peer, func(l *link) { l.say(wire.Have{Ranges: a.Ranges}) })
 	case engine.Decline:
-		x.with(a.Peer, func(l *link) { l.cannot(wire.CannotNotHere, a.Ranges) })
+		x.with(a.Peer, func(l *link) { l.say(wire.Cannot{Code: wire.CannotNotHere, Ranges: a.Ranges}) })
 	case engine.Ban:
 		x.with(a.Peer, func(l *link) {
 			l.joined = false // the engine has forgotten it already

@@ -178,7 +178,7 @@ func (w *writer) sent(chunks, missing []uint32, bytes int) error {
 			return
 		}
 		if len(missing) > 0 {
-			l.cannot(wire.CannotRead, rangesOf(missing))
+			l.say(wire.Cannot{Code: wire.CannotRead, Ranges: rangesOf(missing)})
 		}
 		l.x.step(engine.Gave{Peer: l.id, Chunks: append(chunks, missing...)})
 	})

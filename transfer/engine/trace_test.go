@@ -197,7 +197,7 @@ func (w *watch) after(a Action) {
 func (w *watch) checkWindows() {
 	w.t.Helper()
 	s := w.e.Status()
-	total, open := 0, 0
+	total, open, giving := 0, 0, 0
 	for _, p := range s.Peers {
 		sum := 0
 		for c := range w.asks[p.Peer] {
@@ -218,6 +218,7 @@ func (w *watch) checkWindows() {
 		if given != p.Giving {
 			w.fatalf("peer %d: %d bytes given by its own count, %d by what was said", p.Peer, p.Giving, given)
 		}
+		giving += given
 		if given > max(w.e.cfg.MaxGives, turnBytes, w.e.largest) {
 			w.fatalf("peer %d: %d bytes given", p.Peer, given)
 		}
@@ -227,6 +228,9 @@ func (w *watch) checkWindows() {
 	}
 	if total > w.e.cfg.MaxInFlight && open > 1 {
 		w.fatalf("%d bytes in flight", total)
+	}
+	if int64(giving) != s.Giving {
+		w.fatalf("%d bytes given by its own count, %d by what was said", s.Giving, giving)
 	}
 	if int64(total) != s.InFlight {
 		w.fatalf("%d bytes in flight by its own count, %d by what was said", s.InFlight, total)
