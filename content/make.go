@@ -47,7 +47,7 @@ func ChunkCount(size int64) int {
 }
 
 // HashSpan hashes count chunks of a file of size bytes, the first of which is number first, and puts their hashes into out.
-// Each byte is read once, through buf, which may have any length but 0; a few hundred KiB are best. The error is
+// Each byte is read once, through buf, which may have any length but 0: 128 KiB are as good as more. The error is
 // io.ErrUnexpectedEOF if the file is shorter than size, or that of r. One file may be hashed in several spans at once.
 func HashSpan(r io.ReaderAt, size int64, first, count int, out []Digest, buf []byte) error {
 	h := sha256.New()

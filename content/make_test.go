@@ -1,7 +1,6 @@
 package content
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"runtime"
@@ -11,27 +10,7 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-cid"
-	"golang.org/x/crypto/chacha20"
 )
-
-// keystream is the endless ChaCha20 keystream of a seed, which the vectors of the profile are made of. It encrypts whatever
-// is read into, so it must read into zeros.
-type keystream string
-
-func (k keystream) ReadAt(p []byte, at int64) (int, error) {
-	const block = 64
-	key := sha256.Sum256([]byte(k))
-	c, err := chacha20.NewUnauthenticatedCipher(key[:], make([]byte, chacha20.NonceSize))
-	if err != nil {
-		return 0, err
-	}
-	c.SetCounter(uint32(at / block))
-	skip := make([]byte, at%block)
-	c.XORKeyStream(skip, skip)
-	clear(p)
-	c.XORKeyStream(p, p)
-	return len(p), nil
-}
 
 // digestsOf hashes a file on all cores, as the store does.
 func digestsOf(t testing.TB, r io.ReaderAt, size int64) []Digest {

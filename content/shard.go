@@ -74,7 +74,7 @@ func (m *Made) addShard(slots []slot, used int) (slot, error) {
 		return slot{}, fmt.Errorf("make directory: %w: %q and %q have the same hash", ErrLink, short(slots[0].name), short(slots[1].name))
 	}
 	var field [shardFanout / 8]byte
-	var b []byte
+	b := make([]byte, 0, min(len(slots), shardFanout)*64)
 	tsize := uint64(0)
 	for len(slots) > 0 {
 		number := slotOf(slots[0].hash, used, width)
@@ -91,7 +91,8 @@ func (m *Made) addShard(slots []slot, used int) (slot, error) {
 		}
 		slots = slots[n:]
 		field[len(field)-1-number/8] |= 1 << (number % 8)
-		b = appendLink(b, s.ref, fmt.Sprintf("%02X", number), s.name, s.tsize)
+		const digits = "0123456789ABCDEF"
+		b = appendLink(b, s.ref, string([]byte{digits[number>>4], digits[number&15]}), s.name, s.tsize)
 		tsize += s.tsize
 	}
 	data := fsNode{kind: fsShard, data: field[:], hashType: mh.MURMUR3X64_64, fanout: shardFanout}

@@ -25,7 +25,7 @@ func (w *Walk) file(pb pbNode, fs fsNode) error {
 			return badNode("a part of a file has %d bytes, and %d where it is linked", sum, w.want.size)
 		}
 		w.push(pb, fs, shard{})
-	return nil
+		return nil
 	}
 	if err := w.addFile(sum); err != nil {
 		return err
