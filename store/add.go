@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,7 @@ func (s *Store) Add(ctx context.Context, paths []string, o AddOptions) (Share, [
 
 // addBuilt puts what was built into the index.
 func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, root content.Link) (Share, error) {
-	tree, err := walk(ctx, root.CID, b.lookup())
+	tree, err := walk(ctx, root.CID, b.lookup(sources[0]))
 	if err != nil {
 		return Share{}, fmt.Errorf("share: what was made cannot be read back: %w", err)
 	}
@@ -88,7 +89,6 @@ func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, roo
 type builder struct {
 	skip   func(base, path, why string)
 	blocks []content.Block // inner nodes
-	leaf   []byte          // of a root that is one
 	files  []builtFile
 }
 
@@ -189,8 +189,8 @@ func (b *builder) keep(m content.Made, err error) (content.Made, error) {
 	return m, err
 }
 
-// lookup finds nodes among those that were made.
-func (b *builder) lookup() func(cid.Cid) ([]byte, error) {
+// lookup finds nodes among those that were made. A root that is a bare leaf is the content of its source.
+func (b *builder) lookup(first *source) func(cid.Cid) ([]byte, error) {
 	byCID := make(map[cid.Cid][]byte, len(b.blocks))
 	for _, n := range b.blocks {
 		byCID[n.CID] = n.Data
@@ -199,7 +199,16 @@ func (b *builder) lookup() func(cid.Cid) ([]byte, error) {
 		if data, ok := byCID[c]; ok {
 			return data, nil
 		}
-		return nil, ErrNotFound
+		if first.file == nil {
+			return nil, ErrNotFound
+		}
+		dir, err := os.OpenRoot(first.base.dir())
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Close()
+		buf := make([]byte, first.file.size)
+		return buf, readAt(dir, first.file.path, buf, 0)
 	}
 }
 

@@ -29,7 +29,8 @@ type Store struct {
 	lock    *flock.Flock
 	index   *index
 
-	write sync.Mutex // held while the index changes, from reading what the change depends on to its commit
+	write  sync.Mutex // held while the index changes, from reading what the change depends on to its commit
+	closed bool       // guarded by write
 
 	mu       sync.RWMutex // guards what follows, which is all in the index too
 	holdings map[holdingID]holding
@@ -115,10 +116,14 @@ func (s *Store) load() error {
 	})
 }
 
-// Close gives the home back. Nothing of the store may be in use.
+// Close gives the home back. Nothing of the store may be in use. A second Close does nothing.
 func (s *Store) Close() error {
 	s.write.Lock()
 	defer s.write.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
 	s.files.close()
 	s.dirs.close()
 	return errors.Join(s.index.close(), s.lock.Unlock())
