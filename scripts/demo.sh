@@ -22,7 +22,7 @@ field() { tail -n 1 "$2" | grep -oE "\"$1\": ?(\"[^\"]*\"|[0-9.e+-]+)" | head -n
 received() { tail -n 1 "$1" | grep -oE '"sources": ?\[.*' | grep -oE '"bytes": ?[0-9]+' | awk -F: '{n += $2} END {printf "%d", n}'; }
 kib() { du -sk "$@" | awk '{n += $1} END {print n}'; }
 # rate BYTES SECONDS
-rate() { awk -v b="$1" -v s="$2" 'BEGIN {printf "%.1f MB in %.2f s, %.0f MB/s", b / 1e6, s, s > 0 ? b / 1e6 / s : 0}'; }
+rate() { awk -v b="$1" -v s="$2" 'BEGIN {printf "%.1f MB in %.2f s, %.0f MB/s", b / 1e6, s, (s > 0 ? b / 1e6 / s : 0)}'; }
 mb() { awk -v b="$1" 'BEGIN {printf "%.1f MB", b / 1e6}'; }
 
 # The outer half makes the folder for everything, removes it at the end, and chooses the network.
@@ -95,7 +95,7 @@ up() {
 # share PATH NAME: by anna's node. Leaves the answer in NAME.share.
 share() {
 	"${anna[@]}" "$shoal" --home "$work/anna" share --hidden "$1" --json >"$work/$2.share" || die "share $1"
-	printf '%s: %s files, %s\n  %s\n' "$1" "$(field files "$work/$2.share")" \
+	printf '%s: %s file(s), %s\n  %s\n' "$1" "$(field files "$work/$2.share")" \
 		"$(rate "$(field bytes "$work/$2.share")" "$(field seconds "$work/$2.share")")" "$(field cid "$work/$2.share")"
 }
 
@@ -109,6 +109,7 @@ fetched() {
 }
 
 head -c "$big" /dev/urandom >"$work/random"
+sync # or the first download, which ends with a sync, would pay for this file too
 
 "${anna[@]}" "$shoal" --home "$work/anna" serve --network "$mode" >"$work/anna.log" 2>&1 &
 pids+=($!)

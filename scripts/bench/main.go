@@ -172,8 +172,8 @@ func ownNetwork() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	const setup = `ip link set lo up && ip link add nowhere type dummy && ip addr add 10.77.0.1/24 dev nowhere && ` +
-		`ip link set nowhere multicast on up && exec "$0" "$@"`
+	const setup = `ip link set lo up && ip link add nowhere type veth peer name end && ip link set end up && ` +
+		`ip addr add 10.77.0.1/24 dev nowhere && ip link set nowhere up && exec "$0" "$@"`
 	args := append([]string{unshare, "--net", "sh", "-c", setup, self}, os.Args[1:]...)
 	return false, syscall.Exec(unshare, args, append(os.Environ(), mark+"=1"))
 }

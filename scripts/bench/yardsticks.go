@@ -71,7 +71,7 @@ func (b *bench) stream(ctx context.Context) (float64, error) {
 			return 0, fmt.Errorf("go test -c ./node: %w: %s", err, out)
 		}
 	}
-	cmd := exec.CommandContext(ctx, b.bareStream, "-test.run=^$", "-test.bench=BareStream", "-test.benchtime=1x")
+	cmd := exec.CommandContext(ctx, b.bareStream, "-test.run=^$", "-test.bench=BareStream/tcp", "-test.benchtime=1x")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("BareStream: %w: %s", err, out)
