@@ -182,6 +182,9 @@ func TestEventLinesOfJSON(t *testing.T) {
 		time.Sleep(10 * time.Second) // and not a word from the node
 		l.event(node.Event{Kind: "done"})
 		l.stop()
+		if last := s.lines[len(s.lines)-1].at; last < 18*time.Second {
+			t.Errorf("silence from %v on, until 20 s", last)
+		}
 		counts := map[string]int{}
 		var last time.Duration
 		for _, x := range s.lines {
