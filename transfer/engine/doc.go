@@ -39,7 +39,7 @@
 //
 // # Costs
 //
-// An event about a chunk costs the same with a thousand chunks and with a million: free chunks live in bitmaps with
-// summaries, one for each degree of rarity, and every peer knows how many free chunks it has. Only rare events touch every
-// peer, or every chunk of one peer: an interest, a have-map of many chunks, a departure.
+// An event about a chunk costs about the same with a thousand chunks and with a million, and a little for each peer that has
+// a part of them: free chunks live in bitmaps with summaries, one for each degree of rarity, and every peer knows how many
+// free chunks it has. Only rare events touch every chunk of one peer: an interest, a have-map of many chunks, a departure.
 package engine

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	helpPause   = 100 * time.Millisecond // between two looks at whether idle peers can help
+	helpPause   = 100 * time.Millisecond // between two looks at whether idle peers can help; longer when it has lasted long
+	longHelp    = time.Second            // the longest
 	mostCopies  = 4                      // peers that one chunk is asked of
 	mostHelped  = 8                      // peers looked at for one helper
 	mostLooks   = 64                     // requests looked at for each of them
@@ -21,7 +22,7 @@ func (e *Engine) help(p *peer) {
 	if !e.mayHelp(p) {
 		return
 	}
-	e.wake(e.now.plus(helpPause))
+	e.lookAgain()
 	room := min(p.flow.window-p.open.cost, e.cfg.MaxInFlight-e.requests.inFlight)
 	last, lastTime := -1, time.Duration(math.MaxInt64)
 	for range mostHelped {
@@ -31,6 +32,17 @@ func (e *Engine) help(p *peer) {
 		}
 		room -= e.takeOver(p, e.peers[last], room)
 	}
+}
+
+// lookAgain wakes when the idle peers may have become able to help. Who has been silent for long need not be looked at often.
+func (e *Engine) lookAgain() {
+	pause := longHelp
+	for _, q := range e.peers {
+		if q.open.n > 0 {
+			pause = min(pause, e.silence(q)/4)
+		}
+	}
+	e.wake(e.now.plus(max(pause, helpPause)))
 }
 
 func (e *Engine) mayHelp(p *peer) bool {
@@ -72,9 +84,14 @@ func (e *Engine) silence(p *peer) time.Duration {
 func (e *Engine) expected(p *peer, bytes int) time.Duration {
 	t := 2 * e.silence(p)
 	if pace := e.pace(p); pace > 0 {
-		t = max(t, time.Duration(float64(bytes)/pace*float64(time.Second)))
+		t = max(t, timeFor(bytes, pace))
 	}
 	return t
+}
+
+// timeFor returns how long so many bytes take; an hour is as good as forever.
+func timeFor(bytes int, pace float64) time.Duration {
+	return time.Duration(min(float64(bytes)/pace, 3600) * float64(time.Second))
 }
 
 // pace returns how fast p delivers, in bytes a second; before its first chunk is whole, by what has come of it. 0 is unknown.
@@ -97,7 +114,7 @@ func (e *Engine) takeOver(p, q *peer, room int) (spent int) {
 		one := cost(e.cfg.Sizes[r.chunk])
 		mine := unknownPace
 		if p.flow.rate > 0 {
-			mine = p.flow.delay + time.Duration(float64(p.open.cost+one)/p.flow.rate*float64(time.Second))
+			mine = p.flow.delay + timeFor(p.open.cost+one, p.flow.rate)
 		} else if p.open.n > 0 {
 			return spent
 		}

@@ -210,10 +210,14 @@ func (e *Engine) want(c uint32, inOrder bool) {
 	if inOrder && e.picker.early.add(c) && e.picker.free.has(c) {
 		e.picker.hasten(c)
 	}
+	size := int64(e.cfg.Sizes[c])
+	if e.cfg.TakeOnly && e.goal.wanted.has(c) && e.have.remove(c) {
+		e.goal.wanted.remove(c) // it was taken and let go: a reader has come to it again
+		e.goal.bytes -= size
+	}
 	if !e.goal.wanted.add(c) {
 		return
 	}
-	size := int64(e.cfg.Sizes[c])
 	e.goal.bytes += size
 	if e.have.has(c) {
 		return

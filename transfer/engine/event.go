@@ -73,7 +73,8 @@ type Gave struct {
 // Local: we have these chunks without having asked for them.
 type Local struct{ Ranges []content.Range }
 
-// Interest: the user wants these chunks, in addition to what was wanted before.
+// Interest: the user wants these chunks, in addition to what was wanted before. With Config.TakeOnly, those that were stored
+// already are fetched once more.
 type Interest struct {
 	Ranges []content.Range
 	// InOrder: a reader takes them one after the other. They come before all others, lowest number first.

@@ -43,7 +43,7 @@ func (f *flow) round(now moment, least, most int) {
 		return
 	}
 	took := now.since(f.since)
-	if took < max(f.delay, roundTime) {
+	if took < max(f.delay, roundTime) || f.bytes == 0 {
 		return
 	}
 	rate := float64(f.bytes) / took.Seconds()

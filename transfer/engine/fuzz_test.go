@@ -133,7 +133,7 @@ func playTrace(t testing.TB, data []byte) string {
 // reason why it is not.
 func (w *watch) mustEnd() {
 	w.t.Helper()
-	w.pass(10*time.Minute, func([]Action) {})
+	w.pass(3*time.Minute, func([]Action) {})
 	if s := w.e.Status(); !s.Done && s.Stalled == Moving {
 		w.fatalf("neither done nor stalled: %+v", s)
 	}
@@ -157,7 +157,7 @@ func FuzzTrace(f *testing.F) {
 }
 
 func TestEqualTracesGiveEqualActions(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		data := make([]byte, 1000)
 		for i := range data {
