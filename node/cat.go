@@ -155,11 +155,13 @@ func (r *reader) chunk(i int) ([]byte, error) {
 		return nil, err
 	}
 	s.pursuit.pause(false)
-	data, err := r.sink.take(s.pursuit.ctx, n)
+	data, last, err := r.sink.take(s.pursuit.ctx, n)
 	if err != nil {
 		return nil, s.pursuit.wait(err)
 	}
-	r.ahead -= int64(len(data))
+	if last {
+		r.ahead -= int64(len(data))
+	}
 	return data, nil
 }
 
@@ -187,7 +189,7 @@ func (r *reader) lookAhead(i int) error {
 	for r.asked = max(r.asked, i); r.asked < len(r.pieces) && (r.ahead < readAhead || r.asked == i); r.asked++ {
 		n := r.pieces[r.asked].Chunk
 		if !r.sink.expect(n) {
-			continue // it is on its way for an earlier place in the file
+			continue // it is on its way, or here, for an earlier place in the file
 		}
 		r.ahead += int64(s.tree.ChunkLen(n))
 		want = append(want, content.Range{First: n, Count: 1})
@@ -205,12 +207,12 @@ type catSink struct {
 
 	mu     sync.Mutex // guards the rest
 	chunks map[uint32][]byte
-	wanted map[uint32]bool
-	came   chan struct{} // closed and replaced whenever a chunk comes in
+	uses   map[uint32]int // how often a chunk was asked for and not read yet
+	came   chan struct{}  // closed and replaced whenever a chunk comes in
 }
 
 func newCatSink(t *content.Tree) *catSink {
-	return &catSink{tree: t, chunks: make(map[uint32][]byte), wanted: make(map[uint32]bool), came: make(chan struct{})}
+	return &catSink{tree: t, chunks: make(map[uint32][]byte), uses: make(map[uint32]int), came: make(chan struct{})}
 }
 
 func (s *catSink) scratch(n int) []byte {
@@ -220,15 +222,12 @@ func (s *catSink) scratch(n int) []byte {
 	return s.buf[:n]
 }
 
-// expect notes that a chunk was asked for; false if it was already.
+// expect notes that a chunk will be read once more; false if it was asked for already.
 func (s *catSink) expect(n uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wanted[n] {
-		return false
-	}
-	s.wanted[n] = true
-	return true
+	s.uses[n]++
+	return s.uses[n] == 1
 }
 
 func (s *catSink) Put(n uint32, c content.Chunk) error {
@@ -244,23 +243,26 @@ func (s *catSink) Put(n uint32, c content.Chunk) error {
 
 func (s *catSink) ReadChunk(uint32, []byte) (int, error) { return 0, transfer.ErrNotFound }
 
-// take waits for a chunk and hands it over.
-func (s *catSink) take(ctx context.Context, n uint32) ([]byte, error) {
+// take waits for a chunk and returns it; last says that it is not kept for another place.
+func (s *catSink) take(ctx context.Context, n uint32) (data []byte, last bool, err error) {
 	for {
 		s.mu.Lock()
 		data, came := s.chunks[n], s.came
 		if data != nil {
-			delete(s.chunks, n)
-			delete(s.wanted, n)
+			if s.uses[n]--; s.uses[n] <= 0 {
+				delete(s.chunks, n)
+				delete(s.uses, n)
+				last = true
+			}
 		}
 		s.mu.Unlock()
 		if data != nil {
-			return data, nil
+			return data, last, nil
 		}
 		select {
 		case <-came:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, false, ctx.Err()
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -162,20 +163,59 @@ func (h *netHost) listenOn(m multiaddr.Multiaddr) error {
 
 // listenDefault opens one port for TCP and UDP, IPv4 and IPv6: the given one, or else one that the system picks.
 func (h *netHost) listenDefault(ip4, ip6 string, port int) error {
-	const tries = 8 // the system picks a port that is free for TCP over IPv4; the other three may be taken
-	err := h.listenAll(ip4, ip6, port, false)
-	for try := 1; err != nil && try < tries; try++ {
-		h.stopListening()
-		err = h.listenAll(ip4, ip6, 0, try == tries-1)
+	const tries = 8
+	var err error
+	for try := range tries {
+		if try > 0 {
+			port = 0
+		}
+		last := try == tries-1
+		if port, err = freePort(ip4, ip6, port); err != nil && !last {
+			continue
+		}
+		if err = h.listenAll(ip4, ip6, port, last); err == nil {
+			return nil
+		}
+		h.stopListening() // somebody was quicker
 	}
-	if err != nil {
-		return fmt.Errorf("listen on any port: %w", err)
-	}
-	return nil
+	return fmt.Errorf("listen on any port: %w", err)
 }
 
-// listenAll opens port for everything that this machine speaks; port 0 means the one that the first listener gets. With
-// partly, some may fail.
+// freePort looks whether port is free for all four sockets; port 0 means one that the system picks. The host itself is not
+// asked because libp2p logs an error for each listener that is closed again, and keeps UDP sockets for a while.
+func freePort(ip4, ip6 string, port int) (int, error) {
+	for _, try := range []struct{ network, ip string }{{"tcp4", ip4}, {"udp4", ip4}, {"tcp6", ip6}, {"udp6", ip6}} {
+		addr := net.JoinHostPort(try.ip, strconv.Itoa(port))
+		if strings.HasPrefix(try.network, "udp") {
+			c, err := net.ListenPacket(try.network, addr)
+			if err == nil {
+				port = c.LocalAddr().(*net.UDPAddr).Port
+				err = c.Close()
+			}
+			if err != nil && !noFamily(err) {
+				return 0, err
+			}
+			continue
+		}
+		l, err := net.Listen(try.network, addr)
+		if err == nil {
+			port = l.Addr().(*net.TCPAddr).Port
+			err = l.Close()
+		}
+		if err != nil && !noFamily(err) {
+			return 0, err
+		}
+	}
+	return port, nil
+}
+
+// noFamily reports whether this machine has no IPv4 or no IPv6.
+func noFamily(err error) bool {
+	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}
+
+// listenAll opens port for everything that this machine speaks. With
+// partly, some may fail, and each may get a port of its own.
 func (h *netHost) listenAll(ip4, ip6 string, port int, partly bool) error {
 	var failed error
 	opened := 0
@@ -188,10 +228,7 @@ func (h *netHost) listenAll(ip4, ip6 string, port int, partly bool) error {
 		switch {
 		case err == nil:
 			opened++
-			if port == 0 {
-				port = portOf(h.Network().ListenAddresses()[0])
-			}
-		case errors.Is(err, syscall.EAFNOSUPPORT), errors.Is(err, syscall.EADDRNOTAVAIL), partly: // IPv4 or IPv6 is off
+		case noFamily(err), partly:
 			failed = errors.Join(failed, err)
 		default:
 			return err
@@ -212,8 +249,7 @@ func (h *netHost) stopListening() {
 func portOf(m multiaddr.Multiaddr) int {
 	for _, code := range []int{multiaddr.P_TCP, multiaddr.P_UDP} {
 		if text, err := m.ValueForProtocol(code); err == nil {
-			var port int
-			if _, err := fmt.Sscan(text, &port); err == nil {
+			if port, err := strconv.Atoi(text); err == nil {
 				return port
 			}
 		}
