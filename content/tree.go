@@ -173,12 +173,12 @@ func (t *Tree) ChunkLen(n uint32) int { return int(*t.lengths.at(n)) }
 
 // Find returns the entry at a path; "" is the root.
 func (t *Tree) Find(path string) (i int, ok bool) {
-	for path != "" {
-		name, rest, _ := strings.Cut(path, "/")
+	for more := path != ""; more; {
+		var name string
+		name, path, more = strings.Cut(path, "/")
 		if i, ok = t.child(i, name); !ok {
 			return 0, false
 		}
-		path = rest
 	}
 	return i, true
 }

@@ -28,6 +28,7 @@ type Budget struct {
 	Blocks  int   // inner nodes, each as often as it occurs
 	Nodes   int64 // bytes of all inner nodes, each as often as it occurs
 	Entries int   // files, directories and symbolic links, each as often as it occurs
+	Names   int64 // bytes of the names of all entries, and of the targets of symbolic links
 	Paths   int64 // bytes of the paths of all entries
 	Chunks  int   // leaves of all files, each as often as it occurs
 	Bytes   int64 // bytes of all files, each as often as it occurs
@@ -40,7 +41,8 @@ var defaults = Budget{
 	Blocks:  1 << 20,   // as many as entries, which may all be empty directories
 	Nodes:   128 << 20, // a file of 1 TiB has 50 MiB of them, a million entries with names of twenty letters 70
 	Entries: 1 << 20,   // 20 bytes each, and their names
-	Paths:   128 << 20, // what they take when they are written out, 128 bytes for each of a million entries
+	Names:   32 << 20,  // thirty letters for each of a million entries
+	Paths:   128 << 20, // not kept, but written out by who lists all entries
 	Chunks:  1 << 21,   // a file of 1 TiB and a million small ones; 48 bytes each
 	Bytes:   1 << 40,
 }
@@ -52,6 +54,7 @@ func (b Budget) orDefaults() Budget {
 	fill(&b.Blocks, defaults.Blocks)
 	fill(&b.Nodes, defaults.Nodes)
 	fill(&b.Entries, defaults.Entries)
+	fill(&b.Names, defaults.Names)
 	fill(&b.Paths, defaults.Paths)
 	fill(&b.Chunks, defaults.Chunks)
 	fill(&b.Bytes, defaults.Bytes)
@@ -197,8 +200,11 @@ func (w *Walk) take(data []byte) (err error) {
 			err = badNode("panic: %v", r)
 		}
 	}()
-	if len(data) > MaxBlock || sha256.Sum256(data) != w.want.ref.digest {
+	if sha256.Sum256(data) != w.want.ref.digest {
 		return ErrMismatch
+	}
+	if len(data) > MaxBlock {
+		return overBudget(MaxBlock, "bytes in one node")
 	}
 	if w.left.Blocks--; w.left.Blocks < 0 {
 		return overBudget(int64(w.budget.Blocks), "inner nodes")

@@ -68,9 +68,21 @@ func (w *Walk) symlink(pb pbNode, fs fsNode) error {
 	if len(fs.data) > maxPath {
 		return badNode("a symbolic link whose target has %d bytes", len(fs.data))
 	}
+	target, err := w.keep(fs.data)
+	if err != nil {
+		return err
+	}
 	e := w.entry()
-	e.kind, e.detail = Symlink, w.tree.names.add(fs.data)
+	e.kind, e.detail = Symlink, target
 	return nil
+}
+
+// keep puts a name, or the target of a symbolic link, into the tree.
+func (w *Walk) keep(name []byte) (uint32, error) {
+	if w.left.Names -= int64(len(name)); w.left.Names < 0 {
+		return 0, overBudget(w.budget.Names, "bytes of names")
+	}
+	return w.tree.names.add(name), nil
 }
 
 // entryLink takes the next link of a directory.
@@ -135,7 +147,11 @@ func (w *Walk) addEntry(f *frame, l pbLink, name []byte) (place, error) {
 	if w.left.Paths -= int64(at.path); w.left.Paths < 0 {
 		return place{}, overBudget(w.budget.Paths, "bytes of paths")
 	}
-	r := record{parent: f.entry, name: w.tree.names.add(name), form: l.ref.form, flaw: judge(w.system, string(name))}
+	kept, err := w.keep(name)
+	if err != nil {
+		return place{}, err
+	}
+	r := record{parent: f.entry, name: kept, form: l.ref.form, flaw: judge(w.system, string(name))}
 	switch {
 	case w.tree.entries.at(f.entry).flaw != sound:
 		r.flaw = unsafeParent
