@@ -124,6 +124,9 @@ func (a *app) join(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	client, err := gateway.Dial(socketPath(a.home))
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, gateway.ErrRefused) {
+		return nil, foreign(a.home, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +147,11 @@ func (a *app) join(ctx context.Context) (*session, error) {
 		}
 	}
 	return &session{peer: r, remote: r, ctx: ctx, close: func() error { return nil }}, nil
+}
+
+// foreign is the error for a home into which this user may not look.
+func foreign(home string, err error) error {
+	return &advised{usage("the home %s belongs to another user: %s", home, err), "choose another home with --home or SHOAL_HOME"}
 }
 
 // host opens a node in this process and answers on the control socket for as long as the session is open.

@@ -46,6 +46,8 @@ func makeHome(home string) error {
 	info, err := os.Stat(home)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrPermission):
+		return foreign(home, err)
 	case err != nil:
 		return &advised{fmt.Errorf("%w: %w", node.ErrDisk, err), elsewhere}
 	case !info.IsDir():
