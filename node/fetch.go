@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/content"
@@ -122,8 +123,7 @@ func (f *fetching) begin(ctx context.Context) error {
 		return fmt.Errorf("%w: there is no %q in %s", ErrNotFound, f.target.path, f.target.root)
 	}
 	if f.pursuit != nil {
-		f.pursuit.pause(true)
-		defer f.pursuit.pause(false)
+		f.pursuit.pause(true) // until receive: this side is busy
 	}
 	var p store.Progress
 	stop := report(f.emit, func() Event {
@@ -147,9 +147,14 @@ func (f *fetching) begin(ctx context.Context) error {
 
 // copyLocal takes chunks that lie in other files of this node: what one has needs no network.
 func (f *fetching) copyLocal(ctx context.Context) error {
+	var copied atomic.Int64
+	missing := f.missing()
+	stop := report(f.emit, func() Event {
+		return Event{Kind: "checking", Bytes: copied.Load(), Total: missing, Message: "copying what this node has in other files"}
+	})
+	defer stop()
 	wanted := f.download.Wanted()
 	buf := make([]byte, content.MaxBlock)
-	misses := 0
 	for i := wanted.NextSet(0); i >= 0; i = wanted.NextSet(i + 1) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: the request was cancelled", ErrStopped)
@@ -157,8 +162,7 @@ func (f *fetching) copyLocal(ctx context.Context) error {
 		d := f.tree.Digest(uint32(i))
 		n, err := f.n.store.ReadChunk(d, buf)
 		if err != nil {
-			misses++
-			continue
+			continue // not here, or not any more
 		}
 		c, err := content.Verify(d, buf[:n])
 		if err != nil {
@@ -167,6 +171,7 @@ func (f *fetching) copyLocal(ctx context.Context) error {
 		if err := f.download.Put(uint32(i), c); err != nil {
 			return storeError(err)
 		}
+		copied.Add(int64(n))
 	}
 	return nil
 }
@@ -180,6 +185,7 @@ func (f *fetching) receive(ctx context.Context) error {
 	if f.pursuit == nil {
 		f.pursue(ctx, f.tree)
 	}
+	f.pursuit.pause(false)
 	f.pursuit.mu.Lock()
 	f.pursuit.total, f.pursuit.present = f.total(), f.total()-f.missing()
 	f.pursuit.mu.Unlock()

@@ -98,7 +98,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	}
 	n := &Node{config: c, host: h, store: st, near: newNeighbours(h.ID()), started: time.Now()}
 	n.transfer = transfer.New(transfer.Config{
-		Host: h.Host, Library: library{st}, Log: c.Log,
+		Host: h.Host, Library: library{st}, Keep: h.ConnManager(), Log: c.Log,
 		Ban: func(p peerID) { h.ban(p, banTime) },
 	})
 	if c.Network == LAN {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -66,6 +67,9 @@ func newLink(x *Session, id engine.Peer, str network.Stream, in *wire.Reader) *l
 		revoked: make(map[uint32]uint32),
 	}
 }
+
+// tag is this link's own mark on the connection.
+func (l *link) tag() string { return fmt.Sprintf("transfer %s %d", l.x.root, l.id) }
 
 // ask requests chunks; from now on their data is welcome.
 func (l *link) ask(ranges []content.Range) {

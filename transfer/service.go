@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -43,10 +44,18 @@ type Host interface {
 	RemoveStreamHandler(id protocol.ID)
 }
 
+// Keeper keeps connections from being closed for want of use: a libp2p connection manager.
+type Keeper interface {
+	Protect(p peer.ID, tag string)
+	Unprotect(p peer.ID, tag string) (protected bool)
+}
+
 // Config is what a Service needs. Host and Library must be set.
 type Config struct {
 	Host    Host
 	Library Library
+	// Keep is told of peers that a download takes from; nil lets their connections take their chance.
+	Keep Keeper
 	// Ban is told of peers that sent bad chunks or broke the protocol; nil ignores them.
 	Ban func(peer.ID)
 	// Log receives what a user does not need to see; nil discards it.
@@ -59,6 +68,7 @@ type Config struct {
 type Service struct {
 	host    Host
 	library Library
+	keep    Keeper
 	ban     func(peer.ID)
 	log     *slog.Logger
 	workers int
@@ -79,10 +89,13 @@ type Volume struct{ Down, Up int64 }
 // New returns a service that does nothing until Run.
 func New(c Config) *Service {
 	s := &Service{
-		host: c.Host, library: c.Library, ban: c.Ban, log: c.Log, workers: c.Workers,
+		host: c.Host, library: c.Library, keep: c.Keep, ban: c.Ban, log: c.Log, workers: c.Workers,
 		slots:    make(slots, uploadSlots),
 		sessions: make(map[cid.Cid][]*Session),
 		perPeer:  make(map[peer.ID]*Volume),
+	}
+	if s.keep == nil {
+		s.keep = connmgr.NullConnMgr{}
 	}
 	if s.ban == nil {
 		s.ban = func(peer.ID) {}

@@ -349,6 +349,9 @@ func (x *Session) link(str network.Stream, in *wire.Reader) *link {
 	x.lastLink++
 	l := newLink(x, x.lastLink, str, in)
 	x.links[l.id] = l
+	if x.idle == 0 { // a download; who only takes from us has no claim to stay
+		x.svc.keep.Protect(l.peer, l.tag())
+	}
 	return l
 }
 
@@ -391,6 +394,7 @@ func (x *Session) drop(l *link, err error) {
 		return
 	}
 	delete(x.links, l.id)
+	x.svc.keep.Unprotect(l.peer, l.tag())
 	if len(x.links) == 0 {
 		x.quietAt = time.Now()
 	}
@@ -405,6 +409,7 @@ func (x *Session) drop(l *link, err error) {
 
 func (x *Session) closeLinks(code wire.Code) {
 	for _, l := range x.links {
+		x.svc.keep.Unprotect(l.peer, l.tag())
 		l.hangUp(code)
 	}
 }
