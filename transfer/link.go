@@ -69,7 +69,7 @@ func newLink(x *Session, id engine.Peer, str network.Stream, in *wire.Reader) *l
 }
 
 // tag is this link's own mark on the connection.
-func (l *link) tag() string { return fmt.Sprintf("transfer %s %d", l.x.root, l.id) }
+func (l *link) tag() string { return fmt.Sprintf("transfer %p", l) }
 
 // ask requests chunks; from now on their data is welcome.
 func (l *link) ask(ranges []content.Range) {
