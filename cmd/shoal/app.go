@@ -49,7 +49,7 @@ func (a *app) execute(args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.started {
 		a.verb, a.json = cmd.Name(), a.json || slices.Contains(args, "--json")
-		err = usage("%s", err)
+		err = misread(err)
 	}
 	return a.report(ctx, err)
 }

@@ -98,7 +98,7 @@ func TestUsageErrors(t *testing.T) {
 		says string
 	}{
 		{[]string{"nonsense"}, "unknown command"},
-		{[]string{"shrae", "x"}, "share"},
+		{[]string{"gte", "x"}, "did you mean 'shoal get'?"},
 		{[]string{"share"}, "PATH is missing"},
 		{[]string{"get"}, "REF is missing"},
 		{[]string{"get", aCID, "b"}, `"b" is one argument too many`},

@@ -107,6 +107,16 @@ func usage(format string, args ...any) error {
 	return &said{node.ErrUsage, fmt.Sprintf(format, args...)}
 }
 
+// misread is an error of cobra's, which says more than one line when it has a suggestion.
+func misread(err error) error {
+	text, suggestions, _ := strings.Cut(err.Error(), "\n")
+	if _, first, ok := strings.Cut(suggestions, "\t"); ok {
+		first, _, _ = strings.Cut(first, "\n")
+		return &advised{usage("%s", text), fmt.Sprintf("did you mean 'shoal %s'?", first)}
+	}
+	return usage("%s", text)
+}
+
 // advised is an error with a better hint than its kind has.
 type advised struct {
 	error
@@ -174,6 +184,8 @@ func (a *app) hint(err error, o outcome) string {
 		return fmt.Sprintf("see 'shoal help %s'", a.verb)
 	case errors.Is(err, node.ErrNotFound) && (a.verb == "unshare" || a.verb == "check"):
 		return "'shoal shares' lists what is shared"
+	case errors.Is(err, node.ErrNoPeer) && a.network == string(node.Isolated):
+		return "name a peer with --peer, use a ticket, or leave --network isolated away, to look on this network"
 	case errors.Is(err, node.ErrDisk) && a.verb == "share":
 		return "check that the files can be read and that there is room at " + a.home
 	}

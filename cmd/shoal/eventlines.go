@@ -16,11 +16,10 @@ type eventLines struct {
 	done chan struct{}
 	once sync.Once
 
-	mu      sync.Mutex // guards the rest, and whole lines
-	last    node.Event
-	began   time.Time
-	counted time.Time // when a count was printed
-	spoke   time.Time
+	mu    sync.Mutex // guards the rest, and whole lines
+	last  node.Event
+	began time.Time
+	spoke time.Time
 }
 
 func newEventLines(w io.Writer) *eventLines {

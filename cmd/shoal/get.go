@@ -72,7 +72,7 @@ With --json, what happens is printed as it happens, one event a line; the last o
 	return cmd
 }
 
-// reference is what a user typed to name content, understood.
+// typedRef is what a user typed to name content, understood.
 type typedRef struct {
 	node.Ref
 	text string
