@@ -44,26 +44,6 @@ func fetched(t testing.TB, dir string) (*Store, *content.Tree, Share) {
 	return from, tr, must(d.Commit(context.Background()))
 }
 
-// destIn makes an empty directory for downloads.
-func destIn(t testing.TB, dir string) string {
-	t.Helper()
-	dest := filepath.Join(dir, "dest")
-	must(0, os.MkdirAll(dest, 0o755))
-	return dest
-}
-
-// wantOnly checks which names there are in a directory.
-func wantOnly(t testing.TB, dir string, names ...string) {
-	t.Helper()
-	var got []string
-	for _, e := range must(os.ReadDir(dir)) {
-		got = append(got, e.Name())
-	}
-	if fmt.Sprint(got) != fmt.Sprint(names) {
-		t.Errorf("%s holds %q, want %q", dir, got, names)
-	}
-}
-
 func TestDownloadLandsWholeAndIsServed(t *testing.T) {
 	onEach(t, func(t *testing.T, dir string) {
 		from, tr := shared(t, dir)

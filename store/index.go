@@ -90,7 +90,14 @@ func writeSynced(path, text string) error {
 		return fmt.Errorf("create index: %w", err)
 	}
 	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("create index: %w", err)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("create index: %w", err)
+	}
+	return errors.Join(syncDir(dir), dir.Close())
 }
 
 func remedy(home string) string {

@@ -65,15 +65,6 @@ func seekData(f *os.File, off, size int64) int64 {
 	return off // cannot tell: everything may be data
 }
 
-// seekHole returns the end of the data that begins at off.
-func seekHole(f *os.File, off, size int64) int64 {
-	at, err := f.Seek(off, unix.SEEK_HOLE)
-	if err != nil {
-		return size
-	}
-	return min(at, size)
-}
-
 // space is room on a file system, in bytes.
 type space struct{ available, total int64 }
 

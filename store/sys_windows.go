@@ -91,9 +91,6 @@ func sparse(os.FileInfo) bool { return false }
 // seekData returns the first offset from off on that the disk has data for: everything may be data here.
 func seekData(_ *os.File, off, _ int64) int64 { return off }
 
-// seekHole returns the end of the data that begins at off.
-func seekHole(_ *os.File, _, size int64) int64 { return size }
-
 func tickOf(*os.File) time.Duration { return longTick }
 
 func pseudo(*os.File) string { return "" }
