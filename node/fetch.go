@@ -22,6 +22,11 @@ func (n *Node) Fetch(ctx context.Context, r FetchRequest, emit func(Event)) (Eve
 	if err != nil {
 		return Event{}, err
 	}
+	release, err := n.dests.claim(ctx, r.Dest)
+	if err != nil {
+		return Event{}, err
+	}
+	defer release()
 	f := &fetching{n: n, request: r, target: t, emit: emit}
 	done, err := f.run(ctx)
 	if err != nil {
@@ -38,6 +43,44 @@ func oneAtATime(emit func(Event)) func(Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		emit(e)
+	}
+}
+
+// claims are the destinations that fetches of this node write to.
+type claims struct {
+	mu    sync.Mutex // guards taken
+	taken map[string]chan struct{}
+}
+
+// claim takes a destination for one fetch. An interrupted fetch takes a moment to let go of it, and the user's next command
+// may be quicker; so it waits a little.
+func (c *claims) claim(ctx context.Context, dest string) (release func(), err error) {
+	late := time.After(letGo)
+	for {
+		c.mu.Lock()
+		busy := c.taken[dest]
+		if busy == nil {
+			mine := make(chan struct{})
+			if c.taken == nil {
+				c.taken = make(map[string]chan struct{})
+			}
+			c.taken[dest] = mine
+			c.mu.Unlock()
+			return func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				delete(c.taken, dest)
+				close(mine)
+			}, nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-busy:
+		case <-late:
+			return nil, fmt.Errorf("%w: another request is writing to %s just now", ErrExists, dest)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: the request was cancelled", ErrStopped)
+		}
 	}
 }
 

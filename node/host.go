@@ -70,7 +70,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		libp2p.ConnectionGater(g),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
-		libp2p.DialRanker(g.rankDials),
+		libp2p.SwarmOpts(swarm.WithDialRanker(g.rankDials)),
 		libp2p.MultiaddrResolver(resolver{gater: g, dns: swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}}),
 		libp2p.DisableRelay(),
 		libp2p.ForceReachabilityPrivate(), // nobody is asked whether we can be reached

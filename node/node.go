@@ -64,6 +64,7 @@ type Node struct {
 	transfer *transfer.Service
 	mdns     *discovery.MDNS // nil when the network is isolated
 	near     *neighbours
+	dests    claims
 	started  time.Time
 	stale    atomic.Int64 // files, as of the last look
 }

@@ -16,11 +16,11 @@ import (
 // running is a node on loopback that lives as long as its test.
 type running struct {
 	*Node
-	t   *testing.T
+	t   testing.TB
 	dir string // for its files; the home lies beside it
 }
 
-func start(t *testing.T, name string, peers ...*running) *running {
+func start(t testing.TB, name string, peers ...*running) *running {
 	t.Helper()
 	c := Config{Home: filepath.Join(t.TempDir(), name), Network: Isolated, Listen: []string{"/ip4/127.0.0.1/tcp/0"}}
 	for _, p := range peers {
@@ -399,5 +399,26 @@ func TestOwnTicket(t *testing.T) {
 	_, err := a.Fetch(t.Context(), FetchRequest{Ref: s.Ticket, Dest: filepath.Join(a.dir, "g")}, ignore)
 	if !errors.Is(err, ErrNotFound) {
 		t.Fatalf("error %v, expected ErrNotFound at once", err)
+	}
+}
+
+// Two requests for one destination do not get in each other's way: the second waits, and finds the work done.
+func TestTwoFetchesToOneDestination(t *testing.T) {
+	a, b := start(t, "a"), start(t, "b")
+	path, data := a.file("f", 30<<20)
+	s := a.share(path)
+	to := filepath.Join(b.dir, "f")
+	var wait sync.WaitGroup
+	for range 2 {
+		wait.Go(func() {
+			if _, err := b.Fetch(t.Context(), FetchRequest{Ref: s.Ticket, Dest: to}, ignore); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	same(t, to, data)
+	if v := a.transfer.Exchanged(b.host.ID()); v.Up != int64(len(data)) {
+		t.Errorf("%d bytes were sent, expected %d", v.Up, len(data))
 	}
 }

@@ -12,5 +12,6 @@ const (
 	remindEvery   = 2 * time.Second // a request that waits says so at least this often
 	maxNeighbours = 4096
 	forgetAfter   = 15 * time.Minute // a neighbour that was not heard of for this long
+	letGo         = 5 * time.Second  // that a request for a destination waits for the one that has it
 	readAhead     = 16 << 20         // bytes that cat asks for beyond the reader's place
 )
