@@ -236,7 +236,7 @@ func (p *pursuit) waiting(s transfer.Status, waited time.Duration) string {
 	case s.Joined > 0:
 		m = fmt.Sprintf("%s it, but nothing has come for %d s", plural(s.Joined, "peer has", "peers have"), int(waited.Seconds()))
 	case without+unreachable+asking == 0 && p.n.mdns != nil:
-		m = "no other node has answered on this network yet"
+		m = "no other node has answered on this network yet" + p.trouble()
 	case without+unreachable+asking == 0:
 		m = "no peer is connected"
 	default:
@@ -262,7 +262,15 @@ func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
 	case p.n.mdns == nil:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
 	}
-	return fmt.Errorf("%w: no other node answered on this network in %d s", ErrNoPeer, secs)
+	return fmt.Errorf("%w: no other node answered on this network in %d s%s", ErrNoPeer, secs, p.trouble())
+}
+
+// trouble says why mDNS cannot find anybody, if it knows.
+func (p *pursuit) trouble() string {
+	if err := p.n.mdns.Trouble(); err != nil {
+		return fmt.Sprintf(" (mDNS: %v)", err)
+	}
+	return ""
 }
 
 func (p *pursuit) lastError(s transfer.Status) string {
