@@ -125,6 +125,9 @@ func TestBadCIDs(t *testing.T) {
 			if c.binary != nil {
 				got, err := DecodeCID(c.binary)
 				refused(t, "DecodeCID", got, err)
+				if used := allocated(func() { DecodeCID(c.binary) }); used > 4<<10 && !raceDetector {
+					t.Errorf("DecodeCID: %d bytes were allocated", used)
+				}
 			}
 		})
 	}

@@ -189,6 +189,12 @@ func TestBadNodes(t *testing.T) {
 		{"", "the type twice", func(s shelf) cid.Cid {
 			return s.block(wrap(nil, tagType, byte(fsDirectory), tagType, byte(fsFile)))
 		}, ErrNode},
+		{"", "the size twice", func(s shelf) cid.Cid {
+			return s.block(wrap(nil, tagType, byte(fsFile), tagFileSize, 1, tagFileSize, 0))
+		}, ErrNode},
+		{"", "the target twice", func(s shelf) cid.Cid {
+			return s.block(wrap(nil, tagType, byte(fsSymlink), tagData, 1, 'a', tagData, 1, 'b'))
+		}, ErrNode},
 		{"", "the type last", func(s shelf) cid.Cid {
 			return s.block(wrap(nil, tagFileSize, 0, tagType, byte(fsFile)))
 		}, ErrNode},
@@ -313,6 +319,8 @@ func TestBadShards(t *testing.T) {
 		{"B20", "no slots", func(s shelf) cid.Cid { return s.links(t, data(0)) }},
 		{"B20", "3 slots", func(s shelf) cid.Cid { return s.links(t, data(3)) }},
 		{"B20", "4 slots", func(s shelf) cid.Cid { return s.links(t, data(4)) }},
+		{"B20", "12 slots", func(s shelf) cid.Cid { return s.links(t, data(12)) }},
+		{"B20", "257 slots", func(s shelf) cid.Cid { return s.links(t, data(257)) }},
 		{"B20", "2048 slots", func(s shelf) cid.Cid { return s.links(t, data(2048)) }},
 		{"B20", "2^40 slots", func(s shelf) cid.Cid { return s.links(t, data(1<<40)) }},
 		{"B20", "-1 slots", func(s shelf) cid.Cid { return s.links(t, data(math.MaxUint64)) }},
@@ -330,7 +338,14 @@ func TestBadShards(t *testing.T) {
 		{"", "a name in the wrong slot", func(s shelf) cid.Cid {
 			return s.links(t, data(256, field(other)...), entry(other+"a"))
 		}},
-		{"", "a slot in lower case", func(s shelf) cid.Cid { return s.links(t, data(256, field("FF")...), entry("ff")) }},
+		{"", "a slot in lower case", func(s shelf) cid.Cid {
+			name := "a"
+			for slotName(name, 0) < "FA" {
+				name += "a"
+			}
+			at := slotName(name, 0)
+			return s.links(t, data(256, field(at)...), entry(strings.ToLower(at)+name))
+		}},
 		{"", "a slot of one digit", func(s shelf) cid.Cid { return s.links(t, data(256, field("0F")...), entry("F")) }},
 		{"", "a slot of no digit", func(s shelf) cid.Cid { return s.links(t, data(256, field("0F")...), entry("")) }},
 		{"", "a slot that is no number", func(s shelf) cid.Cid { return s.links(t, data(256, field("0F")...), entry("-1a")) }},

@@ -98,6 +98,9 @@ func (s shelf) walkOn(system string, root cid.Cid, b Budget) (*Tree, error) {
 			return nil, fmt.Errorf("%s is not on the shelf", c)
 		}
 		if err := w.Add(data); err != nil {
+			if strings.Contains(err.Error(), "panic") {
+				err = fmt.Errorf("bad input is caught by nothing but a recover: %v", err)
+			}
 			return nil, err
 		}
 	}

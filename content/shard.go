@@ -187,8 +187,5 @@ func (s shard) split(name []byte) (number int, rest []byte, err error) {
 		}
 		number = number<<4 | int(hexValue(c))
 	}
-	if number >= 1<<s.width {
-		return 0, nil, badNode("slot %d of a shard that has %d", number, 1<<s.width)
-	}
 	return number, name[digits:], nil
 }

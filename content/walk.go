@@ -106,7 +106,7 @@ type place struct {
 	entry uint32
 	depth int // components of its path
 	path  int // bytes of its path
-	layer int // nodes above it that belong to the same entry
+	layer int // nodes of the same file above it
 }
 
 // want is the node that is wanted.
@@ -301,7 +301,7 @@ func (w *Walk) advance() error {
 func (w *Walk) pop() {
 	last := len(w.stack) - 1
 	f := w.stack[last]
-	if f.kind != fsFile && f.layer == 0 {
+	if f.kind != fsFile {
 		w.tree.entries.at(f.entry).detail = uint32(w.tree.entries.n)
 	}
 	w.stack[last] = frame{}

@@ -123,9 +123,7 @@ func (w *Walk) shardLink(f *frame, l pbLink, number int) error {
 	if l.ref.form == formRaw {
 		return badNode("a shard that is a chunk")
 	}
-	at := f.place
-	at.layer++
-	w.want = want{place: at, ref: l.ref, part: inShard, shard: f.shard.below(number)}
+	w.want = want{place: f.place, ref: l.ref, part: inShard, shard: f.shard.below(number)}
 	return nil
 }
 

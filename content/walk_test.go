@@ -136,6 +136,27 @@ func TestEmptyFileNodeHasNoChunks(t *testing.T) {
 	}
 }
 
+// Others may cut files as they like, in parts of any size and depth.
+func TestForeignLayoutsAreRead(t *testing.T) {
+	s := shelf{}
+	part := func(data fsNode, parts ...pbLink) pbLink {
+		data.kind, data.hasSize = fsFile, true
+		for _, n := range data.sizes {
+			data.fileSize += n
+		}
+		r, _ := refOf(s.links(t, data, parts...))
+		return pbLink{ref: r}
+	}
+	three, two := s.link("", s.file(t, "abc")), s.link("", s.file(t, "de"))
+	deep := part(fsNode{sizes: []uint64{2, 3}}, two, three)
+	root := part(fsNode{sizes: []uint64{3, 5, 2, 5}}, three, deep, two, deep)
+	tree, err := s.walk(root.ref.cid(), Budget{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, paths(tree), []string{`"" 15 [{0 0} {1 3} {0 5} {1 8} {1 10} {0 12}]`})
+}
+
 func TestOldVersionsOfCIDsAreRead(t *testing.T) {
 	s := shelf{}
 	m := s.dir(t, map[string]Made{"a": s.file(t, "a")})
