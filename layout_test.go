@@ -50,10 +50,10 @@ var rooms = map[string]room{
 		banned:  []string{"net", "os", "syscall", "path/filepath"},
 	}},
 	"discovery": {libp2p: true},
-	"content": {boxo: true, pure: &purity{
+	"content": {pure: &purity{
 		modules: []string{
-			"github.com/ipfs/go-cid", "github.com/multiformats", "github.com/ipld/go-codec-dagpb",
-			"github.com/ipld/go-ipld-prime", "github.com/ipfs/boxo", "golang.org/x/text",
+			"github.com/ipfs/go-cid", "github.com/multiformats", "github.com/ipld/go-codec-dagpb", "github.com/ipld/go-ipld-prime",
+			"golang.org/x/text",
 		},
 		banned: []string{"net", "os", "syscall"},
 	}},
@@ -306,6 +306,64 @@ func (r room) effect(n ast.Node, used map[string]string) string {
 		return from + "." + name + ": only cmd prints, asks or exits"
 	}
 	return ""
+}
+
+// TestDependenciesHaveReasons expects a line of ARCHITECTURE.md about each module that go.mod requires for ourselves, and no
+// line about one that it does not.
+func TestDependenciesHaveReasons(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(text), "\n## Direct dependencies\n")
+	if !found {
+		t.Fatal("ARCHITECTURE.md has no section on direct dependencies")
+	}
+	direct := directly(string(mod))
+	for _, dep := range direct {
+		if !strings.Contains(table, "`"+dep+"`") {
+			t.Errorf("%s is a direct dependency, and ARCHITECTURE.md does not say why", dep)
+		}
+	}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		for i, named := range strings.Split(strings.SplitN(line, "|", 3)[1], "`") {
+			if i%2 == 1 && !slices.Contains(direct, named) {
+				t.Errorf("ARCHITECTURE.md gives a reason for %s, which is no direct dependency", named)
+			}
+		}
+	}
+}
+
+// directly returns the modules that a go.mod requires without calling them indirect.
+func directly(mod string) []string {
+	var direct []string
+	block := ""
+	for line := range strings.Lines(mod) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 2 && f[1] == "(":
+			block = f[0]
+			continue
+		case len(f) == 1 && f[0] == ")":
+			block = ""
+			continue
+		case len(f) > 2 && f[0] == "require" && block == "":
+			f = f[1:]
+		case block != "require":
+			continue
+		}
+		if len(f) >= 2 && !strings.Contains(line, "// indirect") {
+			direct = append(direct, f[0])
+		}
+	}
+	return direct
 }
 
 // TestLayoutSees breaks each rule once and expects to be told.
