@@ -18,10 +18,12 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// testGater believes that this machine has a foot in a documentation network and in a global IPv6 one.
+// testGater believes that this machine has a foot in a documentation network and in a global IPv6 one, besides loopback.
 func testGater() *gater {
 	g := newGater()
-	g.links.read = func() []netip.Prefix { return prefixes("192.0.2.0/24", "2001:db8:5::/64") }
+	g.links.read = func() []netip.Prefix {
+		return prefixes("192.0.2.0/24", "2001:db8:5::/64", "127.0.0.0/8", "::1/128")
+	}
 	return g
 }
 

@@ -43,7 +43,7 @@ const (
 	maxTransferStreams     = 256
 	maxTransferPeerStreams = 8
 	maxStreams             = 1024 // of all protocols in one direction
-	maxPeerStreams         = 32   // of one peer in one direction: identify and ping live beside the transfers
+	maxPeerStreams         = 32   // of one peer in one direction: identify lives beside the transfers
 
 	// For each address. libp2p's defaults (8 connections, one new in 5 s) are made for the open internet; an office, a
 	// classroom or a testnet behind one address is more than that.

@@ -78,14 +78,22 @@ func TestNewConnectionsASecond(t *testing.T) {
 func TestOneMachineDoesNotFillAnIPv6LAN(t *testing.T) {
 	inResources(t, func(t *testing.T, r network.ResourceManager) {
 		n := 0
-		for i := range 1000 {
-			for _, c := range connect(r, 1, always(fmt.Sprintf("/ip6/fd00::%x", i+1))) {
-				if err := c.SetPeer(peer.ID(fmt.Sprint("peer", i))); err != nil {
-					t.Fatal(err)
+		fill := func() {
+			for range 1000 {
+				for _, c := range connect(r, 1, always(fmt.Sprintf("/ip6/fd00::%x", n+1))) {
+					n++
+					if err := c.SetPeer(peer.ID(fmt.Sprint("peer", n))); err != nil {
+						t.Fatal(err)
+					}
 				}
-				n++
 			}
 		}
+		fill()
+		if n != linkBurst {
+			t.Errorf("%d connections from one /64 at once, expected %d", n, linkBurst)
+		}
+		time.Sleep(time.Minute) // the rate is no hindrance any more
+		fill()
 		if n != maxLinkConns {
 			t.Errorf("%d connections from one /64, expected %d", n, maxLinkConns)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,29 @@ func TestTapCountsFramesHoweverTheyArrive(t *testing.T) {
 			t.Fatalf("in pieces of %d: streams %v, total %d", step, x.held.streams, l.total)
 		}
 	}
+}
+
+func FuzzTap(f *testing.F) {
+	f.Add(frame(yamuxData, yamuxSYN, 1, 50), uint8(7))
+	f.Add(append(frame(1, yamuxSYN, 3, 0), frame(yamuxData, 0, 3, 1000)...), uint8(1))
+	f.Add(frame(yamuxData, yamuxSYN, 1, 0xffff)[:yamuxHeader], uint8(12))
+	f.Fuzz(func(t *testing.T, traffic []byte, step uint8) {
+		whole, pieces := newLedger(1, 1, 0), newLedger(1, 1, 0)
+		a, b := &tap{held: whole.open(), isServer: true}, &tap{held: pieces.open(), isServer: true}
+		a.scan(traffic)
+		for rest := traffic; len(rest) > 0; {
+			n := min(int(step)+1, len(rest))
+			b.scan(rest[:n])
+			rest = rest[n:]
+		}
+		if whole.total != pieces.total || whole.total < 0 || a.body != b.body || a.have != b.have {
+			t.Errorf("in one piece %d bytes, %d to come; in pieces %d and %d", whole.total, a.body, pieces.total, b.body)
+		}
+		a.held.close()
+		if whole.total != 0 {
+			t.Errorf("%d bytes are left after the end", whole.total)
+		}
+	})
 }
 
 func TestLedger(t *testing.T) {
@@ -126,6 +150,85 @@ func TestLedger(t *testing.T) {
 			t.Errorf("after all were closed: %d, %d, %d, %d", l.total, a.held, b.held, c.held)
 		}
 	})
+}
+
+// muxPair is two ends of a connection without libp2p around them.
+func muxPair(t *testing.T) (client, server *muxConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, aErr := newMuxer().NewConn(near, false, nil)
+	b, bErr := newMuxer().NewConn(far, true, nil)
+	if err := errors.Join(aErr, bErr); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a.(*muxConn), b.(*muxConn)
+}
+
+func held(c *muxConn) int64 {
+	c.held.ledger.mu.Lock()
+	defer c.held.ledger.mu.Unlock()
+	return c.held.held
+}
+
+func TestEndOfAStreamEmptiesTheBooks(t *testing.T) {
+	const sent = 100_000
+	ways := map[string]struct {
+		end  func(s network.MuxedStream)
+		left int64
+	}{
+		"Close":                    {func(s network.MuxedStream) { s.Close() }, 0},
+		"Reset":                    {func(s network.MuxedStream) { s.Reset() }, 0},
+		"ResetWithError":           {func(s network.MuxedStream) { s.ResetWithError(7) }, 0},
+		"CloseRead and CloseWrite": {func(s network.MuxedStream) { s.CloseRead(); s.CloseWrite() }, 0},
+		"CloseWrite and CloseRead": {func(s network.MuxedStream) { s.CloseWrite(); s.CloseRead() }, 0},
+		"CloseRead":                {func(s network.MuxedStream) { s.CloseRead() }, sent}, // yamux keeps it, and more
+		"CloseWrite":               {func(s network.MuxedStream) { s.CloseWrite() }, sent},
+		"reading": {func(s network.MuxedStream) {
+			io.ReadFull(s, make([]byte, sent-1))
+		}, 1},
+	}
+	client, server := muxPair(t)
+	for name, way := range ways {
+		for _, opened := range []string{"by them", "by us"} { // the books of the client are looked at
+			opener, accepter := client, server
+			if opened == "by them" {
+				opener, accepter = server, client
+			}
+			ours, err := opener.OpenStream(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			far, err := accepter.AcceptStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if opened == "by them" {
+				ours, far = far, ours
+			}
+			go far.Write(make([]byte, sent))
+			waitFor(t, "the bytes", func() bool { return held(client) == sent })
+			way.end(ours)
+			if n := held(client); n != way.left {
+				t.Errorf("stream opened %s, %s: %d bytes in the books, expected %d", opened, name, n, way.left)
+			}
+			ours.Reset()
+			far.Reset()
+			waitFor(t, "the books to be empty", func() bool { return held(client) == 0 })
+		}
+	}
 }
 
 // A peer that fills every stream that it may open gets no further than its share, and hurts nobody else.
