@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -64,8 +65,11 @@ func (s *Store) Add(ctx context.Context, paths []string, o AddOptions) (Share, [
 // addBuilt puts what was built into the index.
 func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, root content.Link) (Share, error) {
 	tree, err := walk(ctx, root.CID, b.lookup(sources[0]))
+	if errors.Is(err, content.ErrBudget) {
+		return Share{}, fmt.Errorf("share: %w: nobody could fetch it: %w", ErrRefused, err)
+	}
 	if err != nil {
-		return Share{}, fmt.Errorf("share: what was made cannot be read back: %w", err)
+		return Share{}, fmt.Errorf("share: %w", err)
 	}
 	hold := holding{Root: root.CID, Origin: Shared, Name: root.Name, Added: time.Now(), Bytes: tree.Size, Files: tree.Files}
 	for _, src := range sources {

@@ -423,3 +423,22 @@ func TestAddAndRemoveOfOneShareAtOnce(t *testing.T) {
 	must(0, s.Remove(share.Root))
 	wantEmptyIndex(t, s)
 }
+
+// What lies deeper than anybody would read back is left out, and the rest can be read back.
+func TestDirectoriesThatLieTooDeepAreLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	root := filepath.Join(dir, "d")
+	deep := root
+	for range 70 {
+		deep = filepath.Join(deep, "d")
+		write(t, filepath.Join(deep, "file"), []byte("x"))
+	}
+	s := open(t, dir)
+	for _, paths := range [][]string{{root}, {root, filepath.Join(deep, "file")}} {
+		share, skipped, err := s.Add(context.Background(), paths, AddOptions{})
+		if err != nil || len(skipped) != 1 || !strings.Contains(skipped[0].Reason, "deep") {
+			t.Fatalf("left out %v, %v; want the directory that lies too deep", skipped, err)
+		}
+		must(0, readAll(s, share))
+	}
+}

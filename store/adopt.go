@@ -39,6 +39,13 @@ func (d *Download) compare(ctx context.Context, p *Progress) error {
 		}})
 	}
 	var mu sync.Mutex
+	v.wrong = func(f *suspect) error {
+		var kind errKind
+		if d.force && !(errors.As(f.err, &kind) && fs.FileMode(kind).IsDir()) {
+			return nil
+		}
+		return fmt.Errorf("%w: %s is not what is to be fetched", ErrExists, d.targets[f.id].path)
+	}
 	v.ended = func(f *suspect, in *os.File) error {
 		now, err := f.gen, f.err
 		if err == nil {
@@ -46,18 +53,14 @@ func (d *Download) compare(ctx context.Context, p *Progress) error {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if err == nil && len(f.bad) == 0 && now == f.gen {
-			t := &d.targets[f.id]
-			t.final, t.gen, t.racy = true, now, f.racy(in)
-			d.found(f)
-			return nil
+		if err != nil || len(f.bad) > 0 || now != f.gen {
+			whole = false
+			return v.wrong(f)
 		}
-		whole = false
-		var kind errKind
-		if d.force && !(errors.As(f.err, &kind) && fs.FileMode(kind).IsDir()) {
-			return nil
-		}
-		return fmt.Errorf("%w: %s is not what is to be fetched", ErrExists, d.targets[f.id].path)
+		t := &d.targets[f.id]
+		t.final, t.gen, t.racy = true, now, f.racy(in)
+		d.found(f)
+		return nil
 	}
 	if err := v.run(ctx, d.s.workers); err != nil {
 		return err
@@ -136,6 +139,9 @@ func (d *Download) openPart() (adopt bool, err error) {
 		adopt, err = d.openStage()
 	} else {
 		adopt, err = d.openFile()
+	}
+	if errors.Is(err, fs.ErrPermission) || isReadOnly(err) {
+		err = fmt.Errorf("%w: %s cannot be written to: %s", ErrRefused, filepath.Dir(d.path), reason(err))
 	}
 	return adopt, diskError(err)
 }

@@ -43,6 +43,9 @@ func (d *Download) begin(ctx context.Context, sub string, p *Progress) error {
 	if err := d.choose(sub); err != nil {
 		return err
 	}
+	if err := d.s.touch(d.tree.Root); err != nil {
+		return err
+	}
 	if err := d.enter(); err != nil {
 		return err
 	}
@@ -115,7 +118,7 @@ func (d *Download) enter() error {
 		return fmt.Errorf("%w: this is the node's own home", ErrRefused)
 	}
 	if d.parent, err = os.OpenRoot(parent); err == nil {
-		d.parentDir, err = os.Open(parent)
+		d.parentDir, err = d.parent.Open(".")
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrRefused, reason(err))

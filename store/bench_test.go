@@ -139,6 +139,14 @@ func addAnew(b *testing.B, dir, path string) {
 		b.Fatal(err)
 	}
 	must(0, s.Close())
+	var kept int64
+	filepath.WalkDir(home, func(p string, e fs.DirEntry, err error) error {
+		if info, err := os.Lstat(p); err == nil {
+			kept += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return err
+	})
+	b.ReportMetric(float64(kept>>10), "index-KiB")
 }
 
 func BenchmarkAdd2GiB(b *testing.B) {

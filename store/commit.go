@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -34,12 +35,16 @@ func (d *Download) commit(ctx context.Context) (Share, error) {
 	if err := ctx.Err(); err != nil {
 		return Share{}, err
 	}
+	tree, nodes, err := d.shape(ctx)
+	if err != nil {
+		return Share{}, err
+	}
 	if !d.complete {
 		if err := d.land(); err != nil {
 			return Share{}, err
 		}
 	}
-	return d.enroll(ctx)
+	return d.enroll(tree, nodes)
 }
 
 // quiesce waits for what is still being written to the disk, and makes sure that all is there.
@@ -81,6 +86,9 @@ func (d *Download) land() error {
 	}
 	if err := d.vouch(); err != nil {
 		return err
+	}
+	if runtime.GOOS == "windows" {
+		d.letGo() // what is open cannot be renamed there
 	}
 	var err error
 	switch {
@@ -270,17 +278,18 @@ func (d *Download) eachFile(f func(*os.File) error) error {
 	return nil
 }
 
-// enroll puts the files, which lie at their destination, into the index.
-func (d *Download) enroll(ctx context.Context) (Share, error) {
-	var nodes []content.Block
-	tree, err := walk(ctx, d.root, func(c cid.Cid) ([]byte, error) {
+// shape returns the tree of what was fetched, and its nodes.
+func (d *Download) shape(ctx context.Context) (tree *content.Tree, nodes []content.Block, err error) {
+	tree, err = walk(ctx, d.root, func(c cid.Cid) ([]byte, error) {
 		data, err := d.node(c)
 		nodes = append(nodes, content.Block{CID: c, Data: data})
 		return data, err
 	})
-	if err != nil {
-		return Share{}, err
-	}
+	return tree, nodes, err
+}
+
+// enroll puts the files, which lie at their destination, into the index.
+func (d *Download) enroll(tree *content.Tree, nodes []content.Block) (Share, error) {
 	b := base{Path: d.path, Dir: d.isDir}
 	dir, err := os.OpenRoot(b.dir())
 	if err == nil {

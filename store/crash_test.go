@@ -1,3 +1,5 @@
+//go:build linux
+
 package store
 
 import (
@@ -7,24 +9,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/shoal-p2p/shoal/content"
 )
 
-// runChild is what the test binary does when it is started again to be killed.
-func runChild(what string) {
-	dir := os.Getenv("SHOAL_STORE_DIR")
+// runChild is what the test binary does instead of testing, when a test starts it again.
+func runChild(what, dir string) {
 	switch what {
 	case "hold":
-		s := must(Open(Config{Home: filepath.Join(dir, "home")}))
-		fmt.Println("held")
-		os.Stdin.Read(make([]byte, 1)) // until the end
-		s.Close()
+		childHold(dir)
 	case "work":
 		childWork(dir)
+	case "shortage":
+		childShortage(dir)
 	}
+}
+
+// childHold keeps a home until it is killed.
+func childHold(dir string) {
+	s := must(Open(Config{Home: filepath.Join(dir, "home")}))
+	fmt.Println("held")
+	os.Stdin.Read(make([]byte, 1))
+	s.Close()
 }
 
 // childWork shares, fetches and removes, over and over, until it is killed.
@@ -48,6 +57,46 @@ func childWork(dir string) {
 		must(0, s.Remove(tr.Root))
 		must(0, os.Rename(filepath.Join(dir, "dest", "got"), filepath.Join(dir, "trash")))
 		must(0, os.RemoveAll(filepath.Join(dir, "trash")))
+	}
+}
+
+// childShortage reads a chunk when there are no more file descriptors, and when there are some again.
+func childShortage(dir string) {
+	var limit syscall.Rlimit
+	must(0, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	limit.Cur = 64
+	must(0, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	s := must(Open(Config{Home: filepath.Join(dir, "home")}))
+	share := must(s.Shares())[0]
+	must(s.Tree(context.Background(), share.Root))
+	var files []*os.File
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		files = append(files, f)
+	}
+	full := readAll(s, share)
+	rescan := s.Rescan(context.Background())
+	for _, f := range files {
+		f.Close()
+	}
+	fmt.Printf("%v %v %v %v\n", full != nil, rescan != nil, len(must(s.Shares())[0].Stale), readAll(s, share))
+	must(0, s.Close())
+}
+
+// B105: that this process can open no more files says nothing about the files.
+func TestShortageOfFileDescriptorsMarksNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	add(t, s, sample(t, dir))
+	must(0, s.Close())
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "SHOAL_STORE_CHILD=shortage", "SHOAL_STORE_DIR="+dir)
+	out, err := cmd.CombinedOutput()
+	if got := string(out); got != "true true 0 <nil>\n" || err != nil {
+		t.Errorf("got %q, %v; want two errors, nothing stale, and no error in the end", got, err)
 	}
 }
 

@@ -56,6 +56,7 @@ type Download struct {
 	have     *content.Set
 	complete bool // it was all there before
 	closed   bool
+	gone     bool      // the part is closed
 	failed   error     // of a sync: nothing that was written since the start is certain any more
 	ending   bool      // Commit is at work
 	dirty    int64     // bytes written and not yet synced
@@ -141,7 +142,7 @@ func (d *Download) Put(n uint32, c content.Chunk) error {
 func (d *Download) usable() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
+	if d.closed || d.gone {
 		return ErrClosed
 	}
 	return d.failed
@@ -358,24 +359,40 @@ func (d *Download) Close() error {
 	}
 	d.mu.Unlock()
 	d.syncing.Wait()
-	d.using.Lock()
-	defer d.using.Unlock()
 	return d.release()
 }
 
-// release closes everything that is open.
-func (d *Download) release() error {
+// letGo closes the part. Nothing can be read from it any more.
+func (d *Download) letGo() error {
+	d.using.Lock()
+	defer d.using.Unlock()
+	d.mu.Lock()
+	d.gone = true
+	d.mu.Unlock()
 	if d.openDirs != nil {
 		d.openFiles.close()
 		d.openDirs.close()
 	}
 	var errs []error
-	for _, f := range []*os.File{d.part, d.stagedDir, d.parentDir} {
+	for _, f := range []*os.File{d.part, d.stagedDir} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
 	}
-	for _, r := range []*os.Root{d.staged, d.final, d.parent} {
+	if d.staged != nil {
+		errs = append(errs, d.staged.Close())
+	}
+	d.part, d.stagedDir, d.staged = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// release closes everything that is open.
+func (d *Download) release() error {
+	errs := []error{d.letGo()}
+	if d.parentDir != nil {
+		errs = append(errs, d.parentDir.Close())
+	}
+	for _, r := range []*os.Root{d.final, d.parent} {
 		if r != nil {
 			errs = append(errs, r.Close())
 		}

@@ -729,3 +729,64 @@ func TestTreesOfAbandonedDownloadsExpire(t *testing.T) {
 	must(0, s.Rescan(context.Background()))
 	wantEmptyIndex(t, s)
 }
+
+func TestDestinationThatCannotBeWrittenTo(t *testing.T) {
+	dir := t.TempDir()
+	from, tr := shared(t, dir)
+	dest := destIn(t, dir)
+	if err := syscall.Mount("tmpfs", dest, "tmpfs", syscall.MS_RDONLY, "size=1m"); err != nil {
+		missing(t, "cannot mount: "+err.Error())
+	}
+	defer syscall.Unmount(dest, syscall.MNT_DETACH)
+	s := open(t, dir)
+	for _, sub := range []string{"", "big"} {
+		_, err := s.Begin(context.Background(), tr, Dest{Path: filepath.Join(dest, "got"), Sub: sub}, nil)
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "read-only") {
+			t.Errorf("got %v, want ErrRefused that says why", err)
+		}
+	}
+	must(0, from.Close())
+}
+
+// A large file that differs in its first chunk is not read to its end.
+func TestOtherContentIsNoticedEarly(t *testing.T) {
+	dir := memoryDir(t)
+	file := filepath.Join(dir, "src", "file")
+	write(t, file, noise(1, 256*content.ChunkSize))
+	from := open(t, filepath.Join(dir, "from"))
+	tr := tree(t, from, add(t, from, file).Root)
+	s := open(t, dir)
+	path := filepath.Join(destIn(t, dir), "got")
+	must(0, os.Rename(file, path))
+	corrupt(t, path, 0)
+	var p Progress
+	if _, err := s.Begin(context.Background(), tr, Dest{Path: path}, &p); !errors.Is(err, ErrExists) {
+		t.Fatalf("got %v, want ErrExists", err)
+	}
+	if read := p.Bytes.Load(); read > 128*content.ChunkSize {
+		t.Errorf("%d bytes were read", read)
+	}
+}
+
+// The user takes the root out of the index while it is being fetched: nothing gets a name that the index will not know.
+func TestRootIsRemovedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	from, tr := shared(t, dir)
+	s := open(t, dir)
+	must(0, s.SaveNodes(tr.Root, nodes(t, from, tr.Root)))
+	to := Dest{Path: filepath.Join(destIn(t, dir), "got")}
+	d := must(s.Begin(context.Background(), tr, to, nil))
+	must(0, fetch(from, d, tr))
+	must(0, s.Remove(tr.Root))
+	if _, err := d.Commit(context.Background()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("commit: %v, want ErrNotFound", err)
+	}
+	must(0, d.Close())
+	wantOnly(t, filepath.Dir(to.Path), content.StageName("got", tr.Root))
+	must(0, s.SaveNodes(tr.Root, nodes(t, from, tr.Root)))
+	d = must(s.Begin(context.Background(), tr, to, nil))
+	if d.Wanted().Count() != 0 {
+		t.Error("the part was lost")
+	}
+	must(d.Commit(context.Background()))
+}

@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	spanChunks = 16      // of one large file that a worker hashes before it looks for other work
-	batchFiles = 64      // small files of one directory that a worker takes at a time
-	stepBytes  = 4 << 20 // between two looks at whether to stop
-	hashTries  = 3       // for a file that changes while it is being read
+	spanChunks = 16        // of one large file that a worker hashes before it looks for other work
+	batchFiles = 64        // small files of one directory that a worker takes at a time
+	stepBytes  = 4 << 20   // between two looks at whether to stop
+	hashTries  = 3         // for a file that changes while it is being read
+	hashBuffer = 256 << 10 // bytes: what was read is still in the core's cache when it is hashed
 )
 
 var errChanging = errors.New("it changed while it was being read")
@@ -112,7 +113,7 @@ func (h *hasher) run(ctx context.Context, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range workers {
 		group.Go(func() error {
-			buf := make([]byte, content.ChunkSize)
+			buf := make([]byte, hashBuffer)
 			for {
 				n := h.next.Add(1) - 1
 				if n >= int64(len(h.jobs)) {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package store
 
 import (
@@ -22,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if child := os.Getenv("SHOAL_STORE_CHILD"); child != "" {
-		runChild(child)
+		runChild(child, os.Getenv("SHOAL_STORE_DIR"))
 		return
 	}
 	goleak.VerifyTestMain(m)

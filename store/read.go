@@ -76,7 +76,7 @@ func (s *Store) readPlace(d content.Digest, p place, buf []byte, try effort) err
 	}
 	f, err := s.openFile(p.file, row)
 	if err != nil {
-		s.setMark(p.file, mark{reason: reason(err)})
+		s.blame(p.file, err)
 		return err
 	}
 	defer s.files.done(f)
@@ -93,7 +93,7 @@ func (s *Store) readPlace(d content.Digest, p place, buf []byte, try effort) err
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		s.setMark(p.file, mark{reason: reason(err)})
+		s.blame(p.file, err)
 		return err
 	}
 	if try == certain {
@@ -190,6 +190,13 @@ func (s *Store) marked(k fileKey) bool {
 	defer s.mu.RUnlock()
 	_, ok := s.marks[k]
 	return ok
+}
+
+// blame notes that a file could not be read, unless that was not its fault.
+func (s *Store) blame(k fileKey, err error) {
+	if !isShortage(err) {
+		s.setMark(k, mark{reason: reason(err)})
+	}
 }
 
 // setMark notes that a file is not what it was. Losing the note in a crash does no harm, so nothing waits for the disk.

@@ -137,6 +137,9 @@ func (r *rescanning) enter(i int) error {
 		dir.Close()
 		err = errors.New("is empty: the disk that belongs here is not mounted")
 	}
+	if isShortage(err) {
+		return err
+	}
 	if err != nil {
 		r.changes = append(r.changes, change{key: key, mark: &mark{reason: reason(err)}})
 		return nil
@@ -204,6 +207,9 @@ func (r *rescanning) look(ctx context.Context, files []checked) error {
 					return err
 				}
 				gen, mode, err := near.generation(r.dirs[f.row.base], f.row.base, f.row.path)
+				if isShortage(err) {
+					return err
+				}
 				lost[first+i] = err != nil || !mode.IsRegular() || !gen.sameData(f.row.gen)
 			}
 			return nil

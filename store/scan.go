@@ -62,8 +62,9 @@ type scanner struct {
 	skipped []Skipped
 }
 
-// maxDepth is how many directories may lie in each other. Trees that are deeper cannot be read back: see content.Budget.
-const maxDepth = 64
+// maxDepth is how many directories may lie in each other below a path, so that with a file's name, and the path's own name
+// where there are several paths, nobody's content.Budget is exceeded.
+const maxDepth = 62
 
 func (s *Store) newScanner(ctx context.Context, o AddOptions, p *Progress) *scanner {
 	sc := &scanner{home: s.home, hidden: o.Hidden, p: p}
@@ -291,7 +292,7 @@ func (sc *scanner) leaveOut(base, path, name string, depth int) string {
 
 // descend reads a directory below d, in another goroutine if one is free.
 func (sc *scanner) descend(dir *os.Root, d *directory, base, path string, device uint64, depth int) error {
-	if depth+1 >= maxDepth {
+	if depth >= maxDepth {
 		sc.skip(base, path, "it lies too deep for anybody to read it back")
 		return nil
 	}

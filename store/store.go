@@ -126,6 +126,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.files.close()
 	s.dirs.close()
+	s.trees.close()
 	return errors.Join(s.index.close(), s.lock.Unlock())
 }
 

@@ -81,5 +81,13 @@ func syncDir(dir *os.File) error { return dir.Sync() }
 // isFull says that an error means that the disk, or this user's part of it, is full.
 func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
+// isReadOnly says that an error means that nothing can be written to a disk.
+func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
+
+// isShortage says that an error is about this process rather than about the file: it may go away by itself.
+func isShortage(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
 // makeSparse is not needed: every file may have holes.
 func makeSparse(*os.File) {}

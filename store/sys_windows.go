@@ -138,6 +138,14 @@ func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
+// isReadOnly says that an error means that nothing can be written to a disk.
+func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+// isShortage says that an error is about this process rather than about the file: it may go away by itself.
+func isShortage(err error) bool {
+	return errors.Is(err, windows.ERROR_TOO_MANY_OPEN_FILES) || errors.Is(err, windows.ERROR_NOT_ENOUGH_MEMORY)
+}
+
 // makeSparse lets a file have holes, so that writing its end first does not fill it with zeros. Where it cannot, that is slow.
 func makeSparse(f *os.File) {
 	var n uint32

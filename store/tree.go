@@ -138,8 +138,10 @@ func (s *Store) SaveNodes(root cid.Cid, blocks []content.Block) error {
 	if err := s.number(b, &h); err != nil {
 		return err
 	}
-	if _, err := s.putNodes(b, h.ID, blocks); err != nil {
-		return err
+	if len(blocks) > 0 {
+		if _, err := s.putNodes(b, h.ID, blocks); err != nil {
+			return err
+		}
 	}
 	b.Set(holdingKey(root, h.ID), h.value(), nil)
 	if err := s.index.apply(b, pebble.NoSync); err != nil { // no harm if it is lost
@@ -151,6 +153,16 @@ func (s *Store) SaveNodes(root cid.Cid, blocks []content.Block) error {
 
 // pendingLife is how long the tree of a download that nobody goes on with is kept.
 const pendingLife = 30 * 24 * time.Hour
+
+// touch notes that somebody goes on with the download of a root.
+func (s *Store) touch(root cid.Cid) error {
+	for _, h := range s.holdingsOf(root) {
+		if h.Origin == pending && time.Since(h.Added) > pendingLife/30 {
+			return s.SaveNodes(root, nil)
+		}
+	}
+	return nil
+}
 
 // number gives a holding that has none the next free number.
 func (s *Store) number(b *pebble.Batch, h *holding) error {
@@ -226,10 +238,14 @@ func (s *Store) dropNodes(b *pebble.Batch, id holdingID, keep map[content.Digest
 type trees struct {
 	mu     sync.Mutex // guards what follows
 	recent []*content.Tree
+	timer  *time.Timer // forgets all of them; an idle node has better use for the memory
 }
 
-// maxTreeWeight bounds the chunks and entries of all trees that are kept for the next who asks.
-const maxTreeWeight = 1 << 18
+const (
+	// maxTreeWeight bounds the chunks and entries of all trees that are kept for the next who asks.
+	maxTreeWeight = 1 << 18
+	treeIdle      = time.Minute
+)
 
 func newTrees() *trees { return &trees{} }
 
@@ -240,6 +256,7 @@ func (l *trees) get(root cid.Cid) *content.Tree {
 	defer l.mu.Unlock()
 	for i, t := range l.recent {
 		if t.Root.Equals(root) {
+			l.timer.Reset(treeIdle)
 			l.recent = slices.Insert(slices.Delete(l.recent, i, i+1), 0, t)
 			return t
 		}
@@ -251,6 +268,10 @@ func (l *trees) put(t *content.Tree) {
 	l.drop(t.Root)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.timer == nil {
+		l.timer = time.AfterFunc(treeIdle, l.clear)
+	}
+	l.timer.Reset(treeIdle)
 	l.recent = slices.Insert(l.recent, 0, t)
 	sum := 0
 	for i, t := range l.recent {
@@ -266,4 +287,19 @@ func (l *trees) drop(root cid.Cid) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.recent = slices.DeleteFunc(l.recent, func(t *content.Tree) bool { return t.Root.Equals(root) })
+}
+
+// close keeps no timer waiting for a store that is gone.
+func (l *trees) close() {
+	l.clear()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}
+
+func (l *trees) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.recent)
+	l.recent = nil
 }

@@ -23,6 +23,9 @@ type verifier struct {
 	// ended is called with each file when its last piece was looked at, while it is still open (in is nil if it could not
 	// be opened), by several goroutines at once. An error ends the whole run.
 	ended func(f *suspect, in *os.File) error
+	// wrong is called with each file of which a piece is not right, as soon as that is seen, and may end the whole run by an
+	// error. It may be nil.
+	wrong func(f *suspect) error
 
 	jobs []span
 	next atomic.Int64
@@ -136,6 +139,11 @@ func (v *verifier) look(ctx context.Context, f *suspect, first, count int, buf *
 				f.mu.Lock()
 				f.bad = append(f.bad, i)
 				f.mu.Unlock()
+				if v.wrong != nil {
+					if err := v.wrong(f); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		v.p.Bytes.Add(int64(v.tree.ChunkLen(piece.Chunk)))
