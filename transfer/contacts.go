@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/shoal-p2p/shoal/transfer/wire"
@@ -152,6 +151,3 @@ func (x *Session) contactLost(l *link, err error) {
 		x.contactFailed(c, err)
 	}
 }
-
-// direct reports whether a connection is not through a relay.
-func direct(c network.Conn) bool { return !c.Stat().Limited }

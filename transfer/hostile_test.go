@@ -132,8 +132,6 @@ func (l *line) chunk(n uint32, data []byte) {
 	}
 }
 
-func honest(_ uint32, data []byte) ([]byte, bool) { return data, true }
-
 func TestByzantineSwarm(t *testing.T) {
 	inWorld(t, func(w *world) {
 		me, good := w.member("me"), w.member("good")

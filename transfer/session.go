@@ -58,7 +58,6 @@ type Session struct {
 	contacts map[peer.ID]*contact
 	dialing  int
 	shape    shape
-	timer    time.Time // of the engine and of the contacts
 	quietAt  time.Time // since when there have been no links
 	started  time.Time
 	stored   int64 // bytes of chunks that came in, verified and written

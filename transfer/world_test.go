@@ -22,7 +22,6 @@ type shelf struct {
 	trees  map[cid.Cid]*content.Tree
 	nodes  map[cid.Cid][]byte
 	chunks map[content.Digest][]byte
-	puts   int
 }
 
 func newShelf() *shelf {
