@@ -335,6 +335,13 @@ func TestBadShards(t *testing.T) {
 		{"", "a link without a slot", func(s shelf) cid.Cid { return s.links(t, data(256), entry(a+"a")) }},
 		{"", "a link in another slot", func(s shelf) cid.Cid { return s.links(t, data(256, field(other)...), entry(a+"a")) }},
 		{"", "a link beyond the field", func(s shelf) cid.Cid { return s.links(t, data(256, 1), entry("FFa")) }},
+		{"", "a name in its slot beyond the field", func(s shelf) cid.Cid {
+			name := "a"
+			for slotName(name, 0) < "08" {
+				name += "a"
+			}
+			return s.links(t, data(256, 1), entry(slotName(name, 0)+name))
+		}},
 		{"", "a name in the wrong slot", func(s shelf) cid.Cid {
 			return s.links(t, data(256, field(other)...), entry(other+"a"))
 		}},
