@@ -16,7 +16,7 @@ windows) cache="$(cygpath -u "$LOCALAPPDATA")" ;;
 *) cache="${XDG_CACHE_HOME:-$HOME/.cache}" ;;
 esac
 version=$(go list -m -f '{{.Version}}' github.com/ipfs/kubo)
-binary="$cache/shoal/kubo-$version/ipfs$(go env GOHOSTEXE 2>/dev/null || true)"
+binary="$cache/shoal/kubo-$version/ipfs$(go env GOEXE)"
 if [ ! -x "$binary" ]; then
 	echo "building Kubo $version; this happens once" >&2
 	mkdir -p "$(dirname "$binary")"
