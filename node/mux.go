@@ -29,9 +29,11 @@ import (
 //
 // On loopback all of them carry the same (1.1 to 1.2 GB/s), though a flood that fills 16 MiB costs a tenth more CPU time
 // than one that fills 4, because the bytes leave the cache: how much is under way is for the transfer protocol to say, not
-// for this window. A growing window stays behind a fixed one of the size that it
-// reaches: go-yamux v5.1.0 forgets, each time it doubles, to tell the sender of the bytes that were read since the last
-// update, and ends with the sender stopping every 8 MiB until the next update arrives. So the window is 16 MiB from the start.
+// for this window.
+//
+// A growing window stays behind a fixed one of the size that it reaches: go-yamux v5.1.0 forgets, each time it doubles, to
+// tell the sender of the bytes that were read since the last update, and ends with the sender stopping every 8 MiB until
+// the next update arrives. So the window is 16 MiB from the start.
 //
 // The price is that a peer may fill 16 MiB of every stream that we do not read, and the resource manager counts 256 KiB of
 // them. So the unread bytes are counted here, as they arrive and as they are read. A connection that holds too many is
