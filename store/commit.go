@@ -79,9 +79,6 @@ func (d *Download) quiesce() error {
 // land brings a whole download to its destination.
 func (d *Download) land() error {
 	if err := d.sync(true); err != nil {
-		d.mu.Lock()
-		d.failed = err
-		d.mu.Unlock()
 		return err
 	}
 	if err := d.vouch(); err != nil {

@@ -87,8 +87,14 @@ func TestDownloadLandsWholeAndIsServed(t *testing.T) {
 
 func TestFetchedFilesAreCertain(t *testing.T) {
 	dir := memoryDir(t)
-	_, tr, share := fetched(t, dir)
+	from, tr, share := fetched(t, dir)
 	s := open(t, dir)
+	d := must(s.Begin(context.Background(), tr, Dest{Path: filepath.Join(dir, "dest", "single"), Sub: "big"}, nil))
+	must(0, fetch(from, d, tr))
+	single := must(d.Commit(context.Background()))
+	if row := rowOf(t, s, single, ""); row.racy || row.gen != generationOfPath(t, single.Paths[0]) {
+		t.Error("a single file is not certain right after it was fetched")
+	}
 	for _, path := range []string{"small", "big", "sub/deep/er/file"} {
 		k := keyOf(t, s, share, path)
 		i, _ := tr.Find(path)
@@ -179,6 +185,40 @@ func TestPartIsAdopted(t *testing.T) {
 		must(d.Commit(context.Background()))
 		wantSame(t, "what was fetched", snapshot(t, to.Path, false), snapshot(t, filepath.Join(dir, "sample"), false))
 	})
+}
+
+// A hole is as good as the zeros that belong there.
+func TestZerosNeedNoFetching(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "src", "file")
+	write(t, file, append(make([]byte, 2*content.ChunkSize), noise(1, 9)...))
+	from := open(t, filepath.Join(dir, "from"))
+	tr := tree(t, from, add(t, from, file).Root)
+	s := open(t, dir)
+	to := Dest{Path: filepath.Join(destIn(t, dir), "got")}
+	must(0, must(s.Begin(context.Background(), tr, to, nil)).Close())
+	d := must(s.Begin(context.Background(), tr, to, nil))
+	defer d.Close()
+	if w := d.Wanted(); w.Count() != 1 || w.Has(0) {
+		t.Errorf("wanted are %v, want the last chunk alone", w.Ranges())
+	}
+}
+
+// What the user shared stays untouched even if the same root is fetched to the same place.
+func TestFetchingWhatIsSharedDoesNotMakeItRepairable(t *testing.T) {
+	dir := t.TempDir()
+	from, tr := shared(t, dir)
+	path := filepath.Join(dir, "sample")
+	s := open(t, filepath.Join(dir, "own"))
+	add(t, s, path)
+	d := must(s.Begin(context.Background(), tr, Dest{Path: path}, nil))
+	if d.Wanted().Count() != 0 {
+		t.Error("what is there already is to be fetched")
+	}
+	if share := must(d.Commit(context.Background())); share.Origin != Shared {
+		t.Error("a share became a download")
+	}
+	must(0, from.Close())
 }
 
 // Nothing that lies in a part is believed, and nothing in it can keep a download from succeeding.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,38 @@ func TestChangedFilesAreNotServed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A file that is written to while a chunk of it is being read.
+func TestChunkThatChangesWhileItIsReadIsNotServed(t *testing.T) {
+	dir := memoryDir(t)
+	s := open(t, dir)
+	for i := range 30 {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		data := noise(uint64(i), content.ChunkSize)
+		write(t, path, data)
+		d := content.Seal(data).Digest()
+		add(t, s, path)
+		reading, changed := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(changed)
+			<-reading
+			corrupt(t, path, content.ChunkSize-1)
+		}()
+		buf := make([]byte, content.ChunkSize)
+		for n := 0; ; n++ {
+			if n == 5 {
+				close(reading)
+			}
+			if _, err := s.ReadChunk(d, buf); err != nil {
+				break
+			}
+			if !bytes.Equal(buf, data) {
+				t.Fatalf("round %d: wrong bytes were given out", i)
+			}
+		}
+		<-changed
 	}
 }
 
