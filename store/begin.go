@@ -66,15 +66,20 @@ func (d *Download) begin(ctx context.Context, sub string, p *Progress) error {
 		return err
 	}
 	if adopt {
-		if err := d.adopt(ctx, p); err != nil {
-			return err
-		}
+		err = d.adopt(ctx, p)
 	}
-	d.settle()
-	if err := d.reserve(); err != nil {
-		return err
+	if err == nil {
+		d.settle()
+		err = d.reserve()
 	}
-	return d.makeDirs()
+	if err == nil {
+		err = d.makeDirs()
+	}
+	if err != nil && !adopt {
+		d.letGo()
+		err = errors.Join(err, d.parent.RemoveAll(d.stage)) // there is nothing in it to go on with
+	}
+	return err
 }
 
 // choose finds the entry that is to be fetched.
