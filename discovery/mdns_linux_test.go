@@ -390,8 +390,12 @@ func TestMDNSRemembersNoAddresses(t *testing.T) {
 	}
 	run(t, b)
 	meets(t, m, b, 10*time.Second) // so the packets before it are through
-	if grown := heap() - before; grown > 16<<20 {
-		t.Errorf("%d MiB are kept of three packets", grown>>20)
+	deadline := time.Now().Add(20 * time.Second) // on a busy machine the last packet is still being taken apart
+	for grown := heap() - before; grown > 16<<20; grown = heap() - before {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d MiB are kept of three packets", grown>>20)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
