@@ -13,9 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 )
 
@@ -27,11 +31,16 @@ const (
 )
 
 // BenchmarkBareStream sends 2 GiB through one stream from this process to another one and counts until the last byte was read.
+// The stock one is go-libp2p as it comes, with TLS over TCP; the others have the settings of our nodes.
 func BenchmarkBareStream(b *testing.B) {
-	for _, listen := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
-		b.Run(strings.Split(listen, "/")[3], func(b *testing.B) {
-			h, to := bareHost(b), startSink(b, listen)
-			h.allowNamed(to)
+	for name, listen := range map[string]string{
+		"stock": stockPrefix + "/ip4/127.0.0.1/tcp/0", "tcp": "/ip4/127.0.0.1/tcp/0", "quic": "/ip4/127.0.0.1/udp/0/quic-v1",
+	} {
+		b.Run(name, func(b *testing.B) {
+			h, to := benchHost(b, listen), startSink(b, listen)
+			if own, ok := h.(*netHost); ok {
+				own.allowNamed(to)
+			}
 			if err := h.Connect(b.Context(), to); err != nil {
 				b.Fatal(err)
 			}
@@ -43,12 +52,16 @@ func BenchmarkBareStream(b *testing.B) {
 	}
 }
 
+// stockPrefix before an address asks for go-libp2p as it comes.
+const stockPrefix = "stock "
+
+// bareHost is a host of ours on loopback that lives as long as its test.
 func bareHost(t testing.TB) *netHost {
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := newHost(hostConfig{Key: key, Network: Isolated, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, UserAgent: "shoal/test"})
+	return benchHost(t, "/ip4/127.0.0.1/tcp/0").(*netHost)
+}
+
+func benchHost(t testing.TB, listen string) host.Host {
+	h, err := openBare(listen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +69,19 @@ func bareHost(t testing.TB) *netHost {
 	return h
 }
 
-func sendBare(t testing.TB, h *netHost, to peer.ID, n int64) {
+func openBare(listen string) (host.Host, error) {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if addr, stock := strings.CutPrefix(listen, stockPrefix); stock {
+		return libp2p.New(libp2p.Identity(key), libp2p.ListenAddrStrings(addr), libp2p.Transport(tcp.NewTCPTransport),
+			libp2p.Security(libp2ptls.ID, libp2ptls.New), libp2p.DisableRelay())
+	}
+	return newHost(hostConfig{Key: key, Network: Isolated, Listen: []string{listen}, UserAgent: "shoal/test"})
+}
+
+func sendBare(t testing.TB, h host.Host, to peer.ID, n int64) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := h.NewStream(ctx, to, bareProtocol)
@@ -116,11 +141,7 @@ func startSink(t testing.TB, listen string) peer.AddrInfo {
 
 // runSink is the other process. It ends when its standard input does.
 func runSink(listen string) error {
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
-	if err != nil {
-		return err
-	}
-	h, err := newHost(hostConfig{Key: key, Network: Isolated, Listen: []string{listen}, UserAgent: "shoal/test"})
+	h, err := openBare(listen)
 	if err != nil {
 		return err
 	}
@@ -142,7 +163,7 @@ func runSink(listen string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(h.addrs()[0].Encapsulate(id))
+	fmt.Println(h.Addrs()[0].Encapsulate(id))
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }

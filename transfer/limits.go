@@ -3,6 +3,8 @@ package transfer
 import (
 	"runtime"
 	"time"
+
+	"github.com/shoal-p2p/shoal/transfer/wire"
 )
 
 // Every wait on another peer ends, and every queue it can fill is short. The numbers follow what libtorrent and rain use for
@@ -22,12 +24,13 @@ const (
 	maxContacts = 256              // peers remembered for one root; discovery is hostile ground
 	maxDialing  = 16               // dials under way at once for one root
 
-	maxQueued   = 1 << 20   // bytes of control frames that wait for one peer; more means that it does not read
-	maxTreeAsks = 4         // times that one stream may ask for the whole tree: each costs a walk
-	maxVolumes  = 4096      // peers whose byte counts are kept
-	pieceSize   = 256 << 10 // bytes of chunk data in one frame, so that a small message never waits behind a whole chunk
-	smallChunk  = 64 << 10  // bytes; chunks up to this size share frames
-	nodesFrame  = 256 << 10 // bytes of inner nodes that are collected before a frame is sent
+	maxQueued   = 1 << 20         // bytes of control frames that wait for one peer; more means that it does not read
+	maxTreeAsks = 4               // times that one stream may ask for the whole tree: each costs a walk
+	maxVolumes  = 4096            // peers whose byte counts are kept
+	pieceSize   = 256 << 10       // bytes of chunk data in one frame, so that a small message never waits behind a whole chunk
+	headRoom    = wire.MaxControl // bytes before the payload in an upload's buffer, for the longest header
+	smallChunk  = 64 << 10        // bytes; chunks up to this size share frames
+	nodesFrame  = 256 << 10       // bytes of inner nodes that are collected before a frame is sent
 
 	maxInFlight = 32 << 20 // bytes asked for and not stored yet, per session: what waits in memory to be verified
 	uploadSlots = 48       // chunk buffers that all uploads of the node share: 1 MiB each

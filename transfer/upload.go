@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/shoal-p2p/shoal/content"
@@ -94,27 +95,32 @@ func (w *writer) upload(ctx context.Context, chunk uint32) error {
 		return err
 	}
 	defer s.put()
-	buf := chunkBuffers.Get().(*[content.ChunkSize]byte)
-	defer chunkBuffers.Put(buf)
+	buf := uploadBuffers.Get().(*uploadBuffer)
+	defer uploadBuffers.Put(buf)
 	if w.link.x.tree.ChunkLen(chunk) <= smallChunk {
-		return w.uploadSmall(chunk, buf[:pieceSize])
+		return w.uploadSmall(chunk, buf[:])
 	}
 	return w.uploadBig(chunk, buf[:])
 }
 
+// An uploadBuffer has room for a chunk and, before it, for the header of a frame, so that both go out in one write.
+type uploadBuffer [headRoom + content.ChunkSize]byte
+
+var uploadBuffers = sync.Pool{New: func() any { return new(uploadBuffer) }}
+
 func (w *writer) uploadBig(chunk uint32, buf []byte) error {
 	x := w.link.x
-	if n := x.tree.ChunkLen(chunk); n > len(buf) {
-		buf = make([]byte, n) // trees made elsewhere may have chunks of up to 2 MiB
+	if n := x.tree.ChunkLen(chunk); headRoom+n > len(buf) {
+		buf = make([]byte, headRoom+n) // trees made elsewhere may have chunks of up to 2 MiB
 	}
-	n, err := x.readChunk(chunk, buf)
+	n, err := x.readChunk(chunk, buf[headRoom:])
 	if err != nil {
 		return w.sent(nil, []uint32{chunk}, 0)
 	}
 	for off := 0; off < n; off += pieceSize {
 		size := min(pieceSize, n-off)
 		pieces := []wire.Piece{{Chunk: chunk, Offset: uint32(off), Length: uint32(size)}}
-		if err := w.data(pieces, buf[off:off+size]); err != nil {
+		if err := w.data(pieces, buf, headRoom+off, size); err != nil {
 			return err
 		}
 		if err := w.flush(); err != nil {
@@ -127,14 +133,15 @@ func (w *writer) uploadBig(chunk uint32, buf []byte) error {
 // uploadSmall fills one frame with the chunks that are next in the queue.
 func (w *writer) uploadSmall(chunk uint32, buf []byte) error {
 	x := w.link.x
+	payload := buf[headRoom : headRoom+pieceSize]
 	var pieces []wire.Piece
 	var sent, missing []uint32
 	used := 0
 	fits := func(n uint32) bool {
-		return x.tree.ChunkLen(n) <= min(smallChunk, len(buf)-used) && len(pieces) < wire.MaxPieces
+		return x.tree.ChunkLen(n) <= min(smallChunk, len(payload)-used) && len(pieces) < wire.MaxPieces
 	}
 	for more := true; more; chunk, more = w.link.out.popIf(fits) {
-		n, err := x.readChunk(chunk, buf[used:])
+		n, err := x.readChunk(chunk, payload[used:])
 		if err != nil {
 			missing = append(missing, chunk)
 			continue
@@ -144,26 +151,23 @@ func (w *writer) uploadSmall(chunk uint32, buf []byte) error {
 		used += n
 	}
 	if len(pieces) > 0 {
-		if err := w.data(pieces, buf[:used]); err != nil {
+		if err := w.data(pieces, buf, headRoom, used); err != nil {
 			return err
 		}
 	}
 	return w.sent(sent, missing, used)
 }
 
-func (w *writer) data(pieces []wire.Piece, payload []byte) error {
+// data writes a frame whose payload is n bytes of buf from at on. Its header goes right before them, over what has been
+// sent already: a write of its own would cost the muxer, TLS and the socket a round for a few bytes.
+func (w *writer) data(pieces []wire.Piece, buf []byte, at, n int) error {
 	head, err := wire.Append(w.head[:0], wire.Data{Pieces: pieces})
 	if err != nil {
 		return err
 	}
 	w.head = head
-	if err := w.link.put(head); err != nil {
-		return err
-	}
-	if len(payload) == 0 {
-		return nil
-	}
-	return w.link.put(payload)
+	copy(buf[at-len(head):], head)
+	return w.link.put(buf[at-len(head) : at+n])
 }
 
 // sent tells the loop what went out, and the peer what could not be read.

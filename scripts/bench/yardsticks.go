@@ -64,14 +64,14 @@ func hashAll(path string) (time.Duration, error) {
 var megabytes = regexp.MustCompile(`([0-9.]+) MB/s`)
 
 // stream is the bound for a get: a bare libp2p stream with TLS between two processes. In bytes a second.
-func (b *bench) stream(ctx context.Context) (float64, error) {
+func (b *bench) stream(ctx context.Context, name string) (float64, error) {
 	if b.bareStream == "" {
 		b.bareStream = filepath.Join(b.work, "node.test")
 		if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", b.bareStream, "./node").CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("go test -c ./node: %w: %s", err, out)
 		}
 	}
-	cmd := exec.CommandContext(ctx, b.bareStream, "-test.run=^$", "-test.bench=BareStream/tcp", "-test.benchtime=1x")
+	cmd := exec.CommandContext(ctx, b.bareStream, "-test.run=^$", "-test.bench=BareStream/"+name, "-test.benchtime=1x")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("BareStream: %w: %s", err, out)
