@@ -389,7 +389,7 @@ func TestMDNSRemembersNoAddresses(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	run(t, b)
-	meets(t, m, b, 10*time.Second) // so the packets before it are through
+	meets(t, m, b, 10*time.Second)               // so the packets before it are through
 	deadline := time.Now().Add(20 * time.Second) // on a busy machine the last packet is still being taken apart
 	for grown := heap() - before; grown > 16<<20; grown = heap() - before {
 		if time.Now().After(deadline) {
