@@ -132,6 +132,7 @@ func (l *line) chunk(n uint32, data []byte) {
 	}
 }
 
+// B51.
 func TestByzantineSwarm(t *testing.T) {
 	inWorld(t, func(w *world) {
 		me, good := w.member("me"), w.member("good")
@@ -175,6 +176,7 @@ func TestStalledPeersDoNotHoldUpADownload(t *testing.T) {
 	})
 }
 
+// B49.
 func TestUnsolicitedChunkEndsTheStream(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.member("a")
@@ -242,6 +244,7 @@ func TestProtocolBreaches(t *testing.T) {
 	}
 }
 
+// B56.
 func TestStreamThatOpensAndSaysNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.member("a")
@@ -256,6 +259,7 @@ func TestStreamThatOpensAndSaysNothing(t *testing.T) {
 	})
 }
 
+// B66.
 func TestPeerThatStopsReadingLosesItsStream(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.member("a")
@@ -331,7 +335,7 @@ func TestPieceOutOfOrderEndsTheStream(t *testing.T) {
 	})
 }
 
-// A reset after any number of bytes leaves nothing behind: the bubble ends only when every goroutine has.
+// B55: a reset after any number of bytes leaves nothing behind: the bubble ends only when every goroutine has.
 func TestResetAtAnyByte(t *testing.T) {
 	shelf := newShelf()
 	tree := shelf.put(t, mib+10, 1)
@@ -377,3 +381,62 @@ func (b *budget) Write(p []byte) (int, error) {
 func (b *budget) Read(p []byte) (int, error)        { return b.str.Read(p) }
 func (b *budget) Reset() error                      { return b.str.Reset() }
 func (b *budget) SetReadDeadline(t time.Time) error { return b.str.SetReadDeadline(t) }
+
+// B54: who closes its side after asking is served, and then the stream ends.
+func TestHalfCloseAfterARequest(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.member("a")
+		tree := a.put(t, 4*mib, 1)
+		l := w.stranger("x").dial(a, tree.Root)
+		l.say(wire.Want{Ranges: []content.Range{{First: 0, Count: 4}}})
+		l.str.CloseWrite()
+		got := 0
+		for {
+			d, ok := until[wire.Data](l)
+			if !ok {
+				break
+			}
+			for _, p := range d.Pieces {
+				got += int(p.Length)
+			}
+		}
+		if got != 4*mib {
+			t.Fatalf("%d bytes came, expected all four chunks", got)
+		}
+		synctest.Wait()
+		if s := a.Statuses(); len(s) != 1 || s[0].Links != 0 {
+			t.Fatalf("sessions %+v, expected no link left", s)
+		}
+	})
+}
+
+// B52: a last chunk that is longer than the tree says ends the stream before the excess is read.
+func TestLastChunkOfTheWrongLength(t *testing.T) {
+	for name, pieces := range map[string][]wire.Piece{
+		"long":  {{Chunk: 1, Length: 11}},
+		"empty": {{Chunk: 1, Length: 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				me := w.member("me")
+				shelf := newShelf()
+				tree := shelf.put(t, mib+10, 1)
+				s := w.stranger("x")
+				s.accept(func(l *line, root cid.Cid) {
+					l.say(wire.Hello{Root: root}, wire.Nodes{Blocks: [][]byte{shelf.nodes[root]}}, wire.NodesEnd{},
+						wire.Have{Ranges: []content.Range{{First: 0, Count: 2}}})
+					if _, ok := until[wire.Want](l); ok {
+						l.say(wire.Data{Pieces: pieces})
+						l.str.Write(make([]byte, pieces[0].Length))
+					}
+					l.gone(time.Minute)
+				})
+				d := w.fetch(me, tree.Root, s.host)
+				time.Sleep(time.Second)
+				if p := d.Status().Peers; len(p) != 1 || p[0].State != Banned {
+					t.Fatalf("peers %+v, expected the peer left out", p)
+				}
+			})
+		})
+	}
+}

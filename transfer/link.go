@@ -41,6 +41,8 @@ type link struct {
 	early    []content.Range // what it said it has, before the engine knew it
 	treeAsks int
 	bad      int
+	owed     int  // chunks that the peer asked for and was neither given nor refused
+	ebbing   bool // the peer will say nothing more, and waits for what it is owed
 }
 
 // arrival is one chunk that is coming in.
@@ -227,12 +229,14 @@ func (l *link) take(m wire.Message) error {
 	case wire.Have:
 		return l.has(m.Ranges)
 	case wire.Want:
+		l.owed += chunksIn(m.Ranges)
 		return l.ranges(m.Ranges, engine.Asked{Peer: l.id, Ranges: m.Ranges})
 	case wire.Cancel:
 		if err := l.ranges(m.Ranges, engine.Withdrawn{Peer: l.id, Ranges: m.Ranges}); err != nil {
 			return err
 		}
 		l.out.withdraw(m.Ranges)
+		l.owed = max(0, l.owed-chunksIn(m.Ranges))
 	case wire.Cannot:
 		if err := l.forget(m.Ranges); err != nil {
 			return err
@@ -254,6 +258,14 @@ func (l *link) has(ranges []content.Range) error {
 	}
 	l.early = append(l.early, ranges...)
 	return nil
+}
+
+func chunksIn(ranges []content.Range) int {
+	n := 0
+	for _, r := range ranges {
+		n += int(r.Count)
+	}
+	return n
 }
 
 // ranges passes an event on if its chunk numbers exist.
@@ -384,7 +396,6 @@ func (l *link) hangUp(code wire.Code) {
 
 // close frees what the link holds, once its reader has ended.
 func (l *link) close() {
-	l.out.end(wire.ByeOK)
 	l.str.CloseRead()
 	l.mu.Lock()
 	defer l.mu.Unlock()

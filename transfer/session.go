@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -312,7 +313,10 @@ func (x *Session) act(a engine.Action) {
 	case engine.Tell:
 		x.with(a.Peer, func(l *link) { l.say(wire.Have{Ranges: a.Ranges}) })
 	case engine.Decline:
-		x.with(a.Peer, func(l *link) { l.say(wire.Cannot{Code: wire.CannotNotHere, Ranges: a.Ranges}) })
+		x.with(a.Peer, func(l *link) {
+			l.say(wire.Cannot{Code: wire.CannotNotHere, Ranges: a.Ranges})
+			l.owed = max(0, l.owed-chunksIn(a.Ranges))
+		})
 	case engine.Ban:
 		x.with(a.Peer, func(l *link) {
 			l.joined = false // the engine has forgotten it already
@@ -357,7 +361,7 @@ func (x *Session) link(str network.Stream, in *wire.Reader) *link {
 func (x *Session) start(l *link) {
 	x.group.Go(func() error {
 		err := l.read()
-		x.post(func() { x.drop(l, err) })
+		x.post(func() { x.ebb(l, err) })
 		l.close()
 		return nil
 	})
@@ -384,6 +388,27 @@ func (x *Session) join(l *link) {
 	if len(l.early) > 0 {
 		x.step(engine.Has{Peer: l.id, Ranges: l.early})
 		l.early = nil
+	}
+}
+
+// ebb ends a link whose peer will say nothing more; one that closed its side in good order gets what it asked for first.
+func (x *Session) ebb(l *link, err error) {
+	if x.links[l.id] != l {
+		return
+	}
+	if err != io.EOF || l.owed <= 0 {
+		x.drop(l, err)
+		return
+	}
+	l.ebbing = true
+	time.AfterFunc(bodyTimeout, func() { x.post(func() { x.drop(l, err) }) })
+}
+
+// paid notes that n chunks of what the peer of l asked for are settled.
+func (x *Session) paid(l *link, n int) {
+	l.owed = max(0, l.owed-n)
+	if l.ebbing && l.owed == 0 {
+		x.drop(l, io.EOF)
 	}
 }
 

@@ -82,7 +82,7 @@ func TestPartialHolderServes(t *testing.T) {
 	})
 }
 
-// Two nodes that have half each give the other half to each other on the streams that are there.
+// B67: two nodes that have half each give the other half to each other on the streams that are there.
 func TestBothWaysAtOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a, b := w.member("a"), w.member("b")

@@ -184,7 +184,9 @@ func (w *writer) sent(chunks, missing []uint32, bytes int) error {
 		if len(missing) > 0 {
 			l.say(wire.Cannot{Code: wire.CannotRead, Ranges: rangesOf(missing)})
 		}
-		l.x.step(engine.Gave{Peer: l.id, Chunks: append(chunks, missing...)})
+		settled := append(chunks, missing...)
+		l.x.step(engine.Gave{Peer: l.id, Chunks: settled})
+		l.x.paid(l, len(settled))
 	})
 	return nil
 }
