@@ -27,11 +27,11 @@ const (
 // type, of another peer, or readable by others. None of them is repaired, because a new key means a new peer, whom nobody knows.
 func loadIdentity(home string) (crypto.PrivKey, error) {
 	path := filepath.Join(home, keyName)
+	was, idErr := readPeerID(filepath.Join(home, peerIDName)) // first: it is written after the key, so that if it is there, so is the key
 	key, err := readKey(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	was, idErr := readPeerID(filepath.Join(home, peerIDName))
 	if idErr != nil {
 		return nil, idErr
 	}
