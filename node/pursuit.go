@@ -250,15 +250,15 @@ func (p *pursuit) waiting(s transfer.Status, waited time.Duration) string {
 
 // verdict says why the pursuit ends without the content.
 func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
-	without, unreachable, _ := census(s)
+	without, unreachable, asking := census(s)
 	secs := int(waited.Seconds())
 	switch {
 	case s.Joined > 0 || p.movedBy > 0:
 		return fmt.Errorf("%w: whoever had %s has sent nothing for %d s", ErrNoPeer, p.target.root, secs)
 	case without > 0:
 		return fmt.Errorf("%w: asked %s, none has %s", ErrNotFound, plural(without, "peer"), p.target.root)
-	case unreachable > 0:
-		return fmt.Errorf("%w: %s found, none could be reached: %s", ErrNoPeer, plural(unreachable, "peer"), p.lastError(s))
+	case unreachable+asking > 0:
+		return fmt.Errorf("%w: %s found, none could be reached: %s", ErrNoPeer, plural(unreachable+asking, "peer"), p.lastError(s))
 	case p.n.mdns == nil:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
 	}
