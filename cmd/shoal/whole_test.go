@@ -240,6 +240,12 @@ func (p program) exitCodes(t *testing.T, cid, ticket string) {
 		t.Fatalf("id: %v", id)
 	}
 	addr, _ := addrs[0].(string)
+	spoiled := []byte(ticket)
+	if at := len(spoiled) / 2; spoiled[at] == 'x' {
+		spoiled[at] = 'y'
+	} else {
+		spoiled[at] = 'x'
+	}
 	taken := filepath.Join(p.dir, "taken")
 	if err := os.WriteFile(taken, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
@@ -249,7 +255,7 @@ func (p program) exitCodes(t *testing.T, cid, ticket string) {
 		args []string
 	}{
 		{2, []string{"get", "nonsense"}},
-		{2, []string{"get", ticket[:len(ticket)-1] + "x"}},
+		{2, []string{"get", string(spoiled)}},
 		{2, []string{"get", cid, "--peer", "nonsense", "-o", taken + "2"}},
 		{3, []string{"get", aCID, "--peer", addr, "--timeout", "1s", "-o", taken + "2"}},
 		{3, []string{"get", ticket + "/no/such", "-o", taken + "2"}},
