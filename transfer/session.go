@@ -60,10 +60,9 @@ type Session struct {
 	dialing  int
 	shape    shape
 	quietAt  time.Time // since when there have been no links
-	started  time.Time
-	stored   int64 // bytes of chunks that came in, verified and written
-	given    int64 // bytes of chunks sent
-	total    int64 // bytes that were wanted
+	stored   int64     // bytes of chunks that came in, verified and written
+	given    int64     // bytes of chunks sent
+	total    int64     // bytes that were wanted
 	rate     meter
 	upRate   meter
 	finished chan error // told once, when every wanted chunk is there or the sink failed
@@ -79,7 +78,7 @@ func (s *Service) newSession(root cid.Cid, o SessionOptions) *Session {
 		shapeKnown: make(chan struct{}),
 		links:      make(map[engine.Peer]*link),
 		contacts:   make(map[peer.ID]*contact),
-		started:    time.Now(), quietAt: time.Now(),
+		quietAt:    time.Now(),
 	}
 	if o.Tree != nil {
 		x.learn(o.Tree)
@@ -111,8 +110,11 @@ func (x *Session) run(ctx context.Context) {
 
 // loop owns the session's state. It never waits for a peer, a disk or a lock that is held across either.
 func (x *Session) loop() {
-	defer x.svc.leave(x)
-	defer close(x.ended)
+	defer func() {
+		x.svc.leave(x)
+		close(x.ended)
+		x.drain() // a stream that came in at the last moment gets its goodbye like the others
+	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {

@@ -129,10 +129,8 @@ func TestSinkErrorEndsTheDownload(t *testing.T) {
 		a, b := w.member("a"), w.member("b")
 		tree := a.put(t, 4*mib, 1)
 		full := errors.New("no space left")
-		d := w.fetch(b, tree.Root)
 		s := newIntake(tree)
 		s.fail = full
-		_ = d
 		x := b.Session(tree.Root, SessionOptions{Tree: tree})
 		w.wait.Go(func() { x.Run(w.ctx) })
 		x.Offer(a.host.id)

@@ -149,7 +149,7 @@ func (l *link) serveShape(skip uint32) error {
 		if !more {
 			break
 		}
-		b, err := x.node(c)
+		b, err := x.svc.library.Node(c)
 		if err != nil {
 			return err
 		}
@@ -172,6 +172,3 @@ func (l *link) serveShape(skip uint32) error {
 	}
 	return l.send(wire.NodesEnd{})
 }
-
-// node finds one inner node: in the library, or, where the tree came in with this very session, among what came.
-func (x *Session) node(c cid.Cid) ([]byte, error) { return x.svc.library.Node(c) }
