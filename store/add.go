@@ -14,6 +14,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 // AddOptions says how to share. The zero value leaves hidden files out.
@@ -32,6 +33,7 @@ func (s *Store) Add(ctx context.Context, paths []string, o AddOptions) (Share, [
 	if len(paths) == 0 {
 		return Share{}, nil, fmt.Errorf("share: %w: no path", ErrRefused)
 	}
+	fault.Point("K1")
 	p := o.Progress
 	if p == nil {
 		p = new(Progress)
@@ -81,11 +83,13 @@ func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, roo
 		if !ok {
 			return Share{}, fmt.Errorf("share: %s is not in the tree that was made", f.path)
 		}
-		files = append(files, indexed{no: uint32(no), row: f.row})
+		files = append(files, indexed{no: uint32(no), row: f.row, hashed: f.hashed})
 	}
+	fault.Point("K3")
 	if hold, err = s.install(hold, tree, files, b.blocks); err != nil {
 		return Share{}, err
 	}
+	fault.Point("K4")
 	return s.shareOf([]holding{hold}), nil
 }
 
@@ -97,8 +101,9 @@ type builder struct {
 }
 
 type builtFile struct {
-	path string // in the tree
-	row  fileRow
+	path   string // in the tree
+	row    fileRow
+	hashed bool
 }
 
 // build makes the whole tree and returns its root, with the name of the share.
@@ -183,7 +188,7 @@ func (b *builder) dir(src *source, d *directory, n int) (content.Made, error) {
 
 func (b *builder) file(f *regular, treePath string, n int) {
 	b.blocks = append(b.blocks, f.made.Blocks...)
-	b.files = append(b.files, builtFile{treePath, fileRow{base: n, path: f.path, gen: f.gen, racy: f.racy}})
+	b.files = append(b.files, builtFile{treePath, fileRow{base: n, path: f.path, gen: f.gen, racy: f.racy}, !f.known})
 }
 
 func (b *builder) keep(m content.Made, err error) (content.Made, error) {
@@ -218,8 +223,9 @@ func (b *builder) lookup(first *source) func(cid.Cid) ([]byte, error) {
 
 // indexed is a file on its way into the index.
 type indexed struct {
-	no  uint32 // of its entry in the tree
-	row fileRow
+	no     uint32 // of its entry in the tree
+	row    fileRow
+	hashed bool // just now
 }
 
 // maxPlaces is how often one chunk of one file is put into the index. A file full of zeros needs no more.
@@ -287,6 +293,11 @@ func (s *Store) install(h holding, t *content.Tree, files []indexed, nodes []con
 		s.forget(old.ID)
 	}
 	s.forget(h.ID)
+	for _, f := range files {
+		if f.hashed {
+			s.hashed.all(fileKey{h.ID, f.no})
+		}
+	}
 	s.remember(h)
 	s.trees.put(t)
 	return h, nil
@@ -311,6 +322,7 @@ func (s *Store) forget(id holdingID) {
 		}
 	}
 	s.mu.Unlock()
+	s.hashed.forget(id)
 	s.files.dropIf(func(k fileKey) bool { return k.holding == id })
 	s.dirs.dropIf(func(k baseKey) bool { return k.holding == id })
 }

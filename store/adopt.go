@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 var errSize = errors.New("has another size")
@@ -170,6 +171,7 @@ func (d *Download) openFile() (adopt bool, err error) {
 	if err := d.own(d.part); err != nil {
 		return adopt, err
 	}
+	fault.Point("K5")
 	makeSparse(d.part)
 	return adopt, d.part.Truncate(d.targets[0].size)
 }
@@ -180,6 +182,7 @@ func (d *Download) openStage() (adopt bool, err error) {
 	if adopt = errors.Is(err, fs.ErrExist); !adopt && err != nil {
 		return false, err
 	}
+	fault.Point("K5")
 	before, err := d.parent.Lstat(d.stage)
 	if err != nil {
 		return adopt, err

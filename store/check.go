@@ -134,6 +134,7 @@ func (c *checking) ended(f *suspect, in *os.File) error {
 		return nil // it moved while it was being read: what was known stays
 	default:
 		row.gen, row.racy = now, f.racy(in)
+		c.s.hashed.all(file.key)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

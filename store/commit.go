@@ -15,6 +15,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 // Commit makes a download final: all of it to the disk, then its name, then the name to the disk, then the index. When it
@@ -44,7 +45,26 @@ func (d *Download) commit(ctx context.Context) (Share, error) {
 			return Share{}, err
 		}
 	}
-	return d.enroll(tree, nodes)
+	share, err := d.enroll(tree, nodes)
+	if err == nil && d.complete {
+		d.clear()
+	}
+	return share, err
+}
+
+// clear removes the part of a former attempt that ended when everything had its final name. It takes nothing but room: if it
+// cannot be removed it stays.
+func (d *Download) clear() {
+	stage := content.StageName(d.name, d.root)
+	if _, err := d.parent.Lstat(stage); err != nil {
+		return
+	}
+	if _, err := d.openPart(); err != nil {
+		return // another process is at it, or it is not ours
+	}
+	if d.letGo() == nil {
+		_ = d.parent.RemoveAll(stage)
+	}
 }
 
 // quiesce waits for what is still being written to the disk, and makes sure that all is there.
@@ -78,6 +98,7 @@ func (d *Download) quiesce() error {
 
 // land brings a whole download to its destination.
 func (d *Download) land() error {
+	fault.Point("K9")
 	if err := d.sync(true); err != nil {
 		return err
 	}
@@ -87,6 +108,7 @@ func (d *Download) land() error {
 	if runtime.GOOS == "windows" {
 		d.letGo() // what is open cannot be renamed there
 	}
+	fault.Point("K10")
 	var err error
 	switch {
 	case d.merge:
@@ -102,6 +124,7 @@ func (d *Download) land() error {
 	if err != nil {
 		return diskError(err)
 	}
+	fault.Point("K11")
 	if err := syncDir(d.parentDir); err != nil {
 		return diskError(err)
 	}
@@ -199,6 +222,7 @@ func (d *Download) mergeAll() error {
 		if err := d.parent.Rename(filepath.Join(d.stage, t.path), filepath.Join(d.name, t.path)); err != nil {
 			return err
 		}
+		fault.Point("K11")
 	}
 	for _, p := range d.dirs {
 		if err := syncDirAt(d.final, p); err != nil {
@@ -237,10 +261,7 @@ func (d *Download) sync(all bool) (err error) {
 			return err
 		}
 	}
-	if !all {
-		return nil // one by one, and at the end
-	}
-	if err := d.eachFile(d.s.sync); err != nil {
+	if err := d.eachFile(d.s.sync); err != nil || !all {
 		return err
 	}
 	for _, p := range d.dirs {
@@ -309,8 +330,9 @@ func (d *Download) enroll(tree *content.Tree, nodes []content.Block) (Share, err
 		if !ok {
 			return Share{}, fmt.Errorf("%w: %s", ErrNotFound, inTree)
 		}
-		files = append(files, indexed{uint32(no), fileRow{path: t.path, gen: t.gen, racy: t.racy}})
+		files = append(files, indexed{uint32(no), fileRow{path: t.path, gen: t.gen, racy: t.racy}, true})
 	}
+	fault.Point("K12")
 	if h, err = d.s.install(h, tree, files, nodes); err != nil {
 		return Share{}, err
 	}

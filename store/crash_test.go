@@ -25,6 +25,8 @@ func runChild(what, dir string) {
 		childWork(dir)
 	case "shortage":
 		childShortage(dir)
+	case "workload":
+		childWorkload(dir)
 	}
 }
 

@@ -5,8 +5,9 @@
 //
 // A Store has an index of the chunks of shared and fetched files, and it trusts neither the disk nor the index further than
 // it can see. Each file is recorded with its generation: device, inode, size, and times of the last change of its data and of
-// its inode. A chunk whose file still has the recorded generation, before and after it was read, is the chunk that was
-// indexed. In every other case its bytes are hashed before they are handed out. A file that was touched so shortly before it
+// its inode. A chunk that this process has hashed, and whose file still has the recorded generation, before and after it was
+// read, is the chunk that was indexed. In every other case its bytes are hashed before they are handed out: after a start,
+// therefore, each once, because a power cut can leave a generation beside bytes that are not its own. A file that was touched so shortly before it
 // was indexed that a later change could carry the same time is "racy", as in git's index, and its chunks are hashed each time
 // too, until a Check has read it at a calmer moment. A file whose inode time alone differs (it was renamed, or its mode
 // changed) goes on being served in that way.

@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 // Download is one selection of a tree on its way to its destination. Put, ReadChunk, Wanted and Present may be called from
@@ -63,12 +64,12 @@ type Download struct {
 	last     time.Time // of a write
 	timer    *time.Timer
 	syncing  sync.WaitGroup
-	busy     bool // a sync is under way
+	busy     chan struct{} // closed when the sync that is under way ends; nil if none is
 }
 
 const (
-	syncBytes = 64 << 20        // that may be lost in a power cut
-	syncEvery = 5 * time.Second // the same, for slow downloads
+	syncBytes = 64 << 20        // that may be lost in a power cut: half being synced, half waiting for that
+	syncEvery = 5 * time.Second // of work that a slow download may lose
 )
 
 // Skipped lists what of the tree is not made on this system, and why. Paths are those of the tree.
@@ -132,9 +133,11 @@ func (d *Download) Put(n uint32, c content.Chunk) error {
 		}
 		written += len(c.Bytes())
 	}
+	fault.Point("K7")
 	d.mu.Lock()
 	d.have.Add(int(n))
 	d.mu.Unlock()
+	fault.Point("K8")
 	d.wrote(written)
 	return nil
 }
@@ -151,7 +154,7 @@ func (d *Download) usable() error {
 // write puts one piece into a file.
 func (d *Download) write(i int, t *target, off int64, data []byte) error {
 	if d.part != nil {
-		_, err := d.part.WriteAt(data, off)
+		_, err := fault.WriteAt(d.part, data, off, "K6")
 		return err
 	}
 	if t.single {
@@ -162,7 +165,7 @@ func (d *Download) write(i int, t *target, off int64, data []byte) error {
 		return err
 	}
 	defer d.openFiles.done(f)
-	_, err = f.value.WriteAt(data, off)
+	_, err = fault.WriteAt(f.value, data, off, "K6")
 	return err
 }
 
@@ -183,7 +186,8 @@ func (d *Download) writeWhole(t *target, data []byte) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.WriteAt(data, 0)
+		fault.Point("K5")
+		_, err = fault.WriteAt(f, data, 0, "K6")
 		return errors.Join(err, f.Close())
 	})
 }
@@ -195,6 +199,7 @@ func (d *Download) create(t *target) (file *os.File, err error) {
 		if err != nil {
 			return err
 		}
+		fault.Point("K5")
 		makeSparse(f)
 		if err := f.Truncate(t.size); err != nil {
 			f.Close()
@@ -303,7 +308,7 @@ func readFull(f *os.File, buf []byte, off int64) error {
 	return err
 }
 
-// wrote counts what a power cut could take.
+// wrote counts what a power cut could take, and when that is too much it waits for the disk.
 func (d *Download) wrote(n int) {
 	now := time.Now()
 	d.mu.Lock()
@@ -311,20 +316,26 @@ func (d *Download) wrote(n int) {
 	d.dirty += int64(n)
 	d.last = now
 	d.schedule()
+	for d.busy != nil && d.dirty >= d.s.maxLoss/2 && !d.closed {
+		synced := d.busy
+		d.mu.Unlock()
+		<-synced
+		d.mu.Lock()
+	}
 }
 
 // schedule has what was written go to the disk when that is much, or in a while. The caller holds d.mu.
 func (d *Download) schedule() {
 	switch {
-	case d.closed || d.ending || d.busy || d.dirty == 0:
-	case d.dirty >= syncBytes:
+	case d.closed || d.ending || d.busy != nil || d.dirty == 0:
+	case d.dirty >= d.s.maxLoss/2:
 		d.startSync()
 	case d.timer == nil:
 		d.timer = time.AfterFunc(syncEvery, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.timer = nil
-			if !d.closed && !d.ending && !d.busy && d.dirty > 0 {
+			if !d.closed && !d.ending && d.busy == nil && d.dirty > 0 {
 				d.startSync()
 			}
 		})
@@ -333,12 +344,14 @@ func (d *Download) schedule() {
 
 // startSync writes everything to the disk in the background. The caller holds d.mu; only one runs at a time.
 func (d *Download) startSync() {
-	d.busy, d.dirty = true, 0
+	synced := make(chan struct{})
+	d.busy, d.dirty = synced, 0
 	d.syncing.Go(func() {
+		defer close(synced)
 		err := d.sync(false)
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.busy = false
+		d.busy = nil
 		if err != nil && d.failed == nil {
 			d.failed = err
 		}

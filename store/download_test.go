@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shoal-p2p/shoal/content"
@@ -95,13 +96,19 @@ func TestFetchedFilesAreCertain(t *testing.T) {
 	if row := rowOf(t, s, single, ""); row.racy || row.gen != generationOfPath(t, single.Paths[0]) {
 		t.Error("a single file is not certain right after it was fetched")
 	}
+	k, p := keyOf(t, s, single, ""), tree(t, s, single.Root).Pieces(0)[0]
+	at := place{file: k, offset: p.Offset, length: content.ChunkSize}
+	if err := s.readPlace(tree(t, s, single.Root).Digest(p.Chunk), at, make([]byte, at.length), certain); err != nil {
+		t.Errorf("a single file is hashed again right after it was fetched: %v", err)
+	}
 	for _, path := range []string{"small", "big", "sub/deep/er/file"} {
 		k := keyOf(t, s, share, path)
 		i, _ := tr.Find(path)
 		p := tr.Pieces(i)[0]
 		at := place{file: k, offset: p.Offset, length: tr.ChunkLen(p.Chunk)}
-		if err := s.readPlace(tr.Digest(p.Chunk), at, make([]byte, at.length), certain); err != nil {
-			t.Errorf("%s is not certain right after it was fetched: %v", path, err)
+		try := func(e effort) error { return s.readPlace(tr.Digest(p.Chunk), at, make([]byte, at.length), e) }
+		if err := errors.Join(try(hashing), try(certain)); err != nil { // an earlier process fetched it
+			t.Errorf("%s is not certain after it was fetched: %v", path, err)
 		}
 	}
 }
@@ -680,6 +687,7 @@ func TestFailedSyncIsNotForgiven(t *testing.T) {
 	for _, sub := range []string{"", "big"} {
 		s := open(t, filepath.Join(dir, "home"+sub))
 		must(0, s.SaveNodes(tr.Root, nodes(t, from, tr.Root)))
+		s.maxLoss = 1 << 40 // so that nothing is synced before the end
 		fails := true
 		s.sync = func(f *os.File) error {
 			if fails {
@@ -726,6 +734,28 @@ func TestWhatIsWrittenReachesTheDiskInTheBackground(t *testing.T) {
 		t.Error("nothing was synced")
 	}
 	must(0, d.Close())
+}
+
+// A merge that was killed after its last rename leaves a part that nobody will go on with.
+func TestPartOfACompleteDownloadIsRemoved(t *testing.T) {
+	for _, sub := range []string{"", "big"} {
+		dir := t.TempDir()
+		from, tr := shared(t, dir)
+		s := open(t, dir)
+		must(0, s.SaveNodes(tr.Root, nodes(t, from, tr.Root)))
+		to := Dest{Path: filepath.Join(destIn(t, dir), "got"), Sub: sub}
+		d := must(s.Begin(context.Background(), tr, to, nil))
+		must(0, d.Close())
+		source := filepath.Join(dir, "sample", sub)
+		if sub == "" {
+			must(0, os.CopyFS(to.Path, os.DirFS(source)))
+		} else {
+			must(0, os.WriteFile(to.Path, must(os.ReadFile(source)), 0o644))
+		}
+		d = must(s.Begin(context.Background(), tr, to, nil))
+		must(d.Commit(context.Background()))
+		wantOnly(t, filepath.Dir(to.Path), "got")
+	}
 }
 
 func TestTwinNamesAreLeftOutWhereTheyAreOne(t *testing.T) {
@@ -830,4 +860,47 @@ func TestRootIsRemovedMeanwhile(t *testing.T) {
 		t.Error("the part was lost")
 	}
 	must(d.Commit(context.Background()))
+}
+
+// However slow the disk is, there is never more on its way to it than a power cut may take.
+func TestDownloadWaitsForTheDisk(t *testing.T) {
+	for _, name := range []string{"file", "folder"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "src", "folder", "file"), noise(1, 20*content.ChunkSize))
+			from := open(t, filepath.Join(dir, "from"))
+			path := filepath.Join(dir, "src", "folder")
+			if name == "file" {
+				path = filepath.Join(path, name)
+			}
+			tr := tree(t, from, add(t, from, path).Root)
+			s := open(t, dir)
+			s.maxLoss = 8 * content.ChunkSize
+			to := Dest{Path: filepath.Join(destIn(t, dir), "got")}
+			chunks := make([]content.Chunk, tr.NumChunks())
+			for n := range chunks {
+				buf := make([]byte, tr.ChunkLen(uint32(n)))
+				must(from.ReadChunk(tr.Digest(uint32(n)), buf))
+				chunks[n] = content.Seal(buf)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				synced := make(chan struct{})
+				s.sync = func(*os.File) error { synced <- struct{}{}; return nil }
+				d := must(s.Begin(t.Context(), tr, to, nil))
+				go func() {
+					for n, c := range chunks {
+						must(0, d.Put(uint32(n), c))
+					}
+				}()
+				for _, want := range []int{8, 12, 16, 20, 20} {
+					synctest.Wait()
+					if n := d.Present().Count(); n != want {
+						t.Errorf("%d chunks were written while the disk was busy, want %d", n, want)
+					}
+					<-synced
+				}
+				must(0, d.Close())
+			})
+		})
+	}
 }

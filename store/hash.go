@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 const (
@@ -247,6 +248,7 @@ func (h *hasher) read(ctx context.Context, in *os.File, size int64, first int, o
 		}
 		h.p.Bytes.Add(min(int64(n)*content.ChunkSize, size-int64(first)*content.ChunkSize))
 		first, out = first+n, out[n:]
+		fault.Point("K2")
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 // schema is the layout of the rows. Another number in the home means another program; only a lower one can be converted.
@@ -49,7 +51,7 @@ func openIndex(home string, fsys vfs.FS) (*index, error) {
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 		MaxOpenFiles:               64,
 		Logger:                     quiet{},
-		EventListener:              &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
+		EventListener:              events(),
 	}
 	db, err := guard(func() (*pebble.DB, error) { return pebble.Open(x.dir, options) })
 	if err != nil {
@@ -58,6 +60,22 @@ func openIndex(home string, fsys vfs.FS) (*index, error) {
 	}
 	x.db = db
 	return x, nil
+}
+
+// events says what is done as the database tells of what it does: nothing, but for tests that end the process there.
+func events() *pebble.EventListener {
+	return &pebble.EventListener{
+		DataCorruption:  func(pebble.DataCorruptionInfo) {},
+		FlushBegin:      func(pebble.FlushInfo) { fault.Point("K13") },
+		FlushEnd:        func(pebble.FlushInfo) { fault.Point("K13") },
+		CompactionBegin: func(pebble.CompactionInfo) { fault.Point("K13") },
+		CompactionEnd:   func(pebble.CompactionInfo) { fault.Point("K13") },
+		TableCreated:    func(pebble.TableCreateInfo) { fault.Point("K13") },
+		TableDeleted:    func(pebble.TableDeleteInfo) { fault.Point("K13") },
+		ManifestCreated: func(pebble.ManifestCreateInfo) { fault.Point("K13") },
+		WALCreated:      func(pebble.WALCreateInfo) { fault.Point("K13") },
+		WALDeleted:      func(pebble.WALDeleteInfo) { fault.Point("K13") },
+	}
 }
 
 // checkSchema reads, or for a new home writes, the number of the rows' layout. It stands in a file of its own because even
@@ -84,13 +102,20 @@ func checkSchema(home string) error {
 	return nil
 }
 
+// writeSynced makes a file that is whole as soon as it has its name.
 func writeSynced(path, text string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	made := path + ".new"
+	f, err := os.OpenFile(made, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create index: %w", err)
 	}
+	fault.Point("K13")
 	_, err = f.WriteString(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("create index: %w", err)
+	}
+	fault.Point("K13")
+	if err := os.Rename(made, path); err != nil {
 		return fmt.Errorf("create index: %w", err)
 	}
 	dir, err := os.Open(filepath.Dir(path))

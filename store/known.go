@@ -99,6 +99,6 @@ func (k knownFile) fill(dir *os.Root, f *regular) bool {
 	if f.made, err = content.MakeFile(gen.size, leaves); err != nil {
 		return false
 	}
-	f.gen, f.racy, f.size = gen, false, gen.size
+	f.gen, f.racy, f.size, f.known = gen, false, gen.size, true
 	return true
 }

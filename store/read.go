@@ -55,7 +55,7 @@ func (s *Store) ReadChunk(d content.Digest, buf []byte) (int, error) {
 type effort int
 
 const (
-	certain  effort = iota // read where the generation vouches for the bytes
+	certain  effort = iota // read where this process hashed before, and the generation says that it is the same since
 	hashing                // read and hash elsewhere
 	hopeless               // read and hash even in files that are known to have changed
 )
@@ -88,6 +88,9 @@ func (s *Store) readPlace(d content.Digest, p place, buf []byte, try effort) err
 		s.files.drop(p.file) // it may have been replaced: look by its name again
 		return errOtherEffort
 	}
+	if try == certain && !s.hashed.has(p) {
+		return errOtherEffort
+	}
 	if _, err := f.value.ReadAt(buf, p.offset); err != nil {
 		s.files.drop(p.file)
 		if err == io.EOF {
@@ -105,6 +108,9 @@ func (s *Store) readPlace(d content.Digest, p place, buf []byte, try effort) err
 	if _, err := content.Verify(d, buf); err != nil {
 		s.setMark(p.file, mark{hash: gen.sameData(row.gen), reason: errWrongBytes.Error()})
 		return errWrongBytes
+	}
+	if gen == row.gen {
+		s.hashed.one(p, gen.size)
 	}
 	return nil
 }

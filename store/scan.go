@@ -41,6 +41,7 @@ type regular struct {
 
 	gen    generation
 	racy   bool
+	known  bool // from an earlier share, not read now
 	made   content.Made
 	pieces []content.Digest // of files with more than one chunk, until they are made
 	failed error            // why it is left out

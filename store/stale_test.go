@@ -264,6 +264,61 @@ func TestRacyTimesAreNotBelieved(t *testing.T) {
 	wantStale(t, s, share.Root, "", path)
 }
 
+// After a power cut a generation can stand beside bytes that are not those that it stood beside before.
+func TestFirstReadingAfterAStartIsHashed(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	write(t, path, noise(1, 2*content.ChunkSize+10))
+	s := open(t, dir)
+	share := add(t, s, path)
+	must(0, s.Close())
+	s = open(t, dir)
+	chunks := tree(t, s, share.Root)
+	read := func(n uint32) error {
+		_, err := s.ReadChunk(chunks.Digest(n), make([]byte, content.MaxBlock))
+		return err
+	}
+	must(0, read(0))
+	corrupt(t, path, content.ChunkSize) // the second chunk
+	setRow(t, s, share, "", func(r *fileRow) { r.gen = generationOfPath(t, path) })
+	if err := read(1); !errors.Is(err, ErrStale) {
+		t.Errorf("the first reading of a chunk: %v, want ErrStale", err)
+	}
+}
+
+// What was hashed since the start is not hashed again, but for chunks that are too small to remember.
+func TestHashedRemembersByPlace(t *testing.T) {
+	h := newHashed()
+	at := func(file uint32, offset int64, length int) place {
+		return place{file: fileKey{1, file}, offset: offset, length: length}
+	}
+	const size = 10 * content.ChunkSize
+	h.one(at(0, content.ChunkSize, content.ChunkSize), size)
+	h.one(at(1, 0, 100), 100)
+	h.one(at(2, 0, 100), size)
+	h.all(fileKey{1, 900})
+	for _, c := range []struct {
+		place place
+		want  bool
+	}{
+		{at(0, content.ChunkSize, content.ChunkSize), true},
+		{at(0, 0, content.ChunkSize), false},
+		{at(0, 2*content.ChunkSize, content.ChunkSize), false},
+		{at(1, 0, 100), true},
+		{at(2, 0, 100), false},
+		{at(900, content.ChunkSize, 10), true},
+		{at(899, 0, content.ChunkSize), false},
+	} {
+		if got := h.has(c.place); got != c.want {
+			t.Errorf("%+v is hashed: %v, want %v", c.place, got, c.want)
+		}
+	}
+	h.forget(1)
+	if h.has(at(1, 0, 100)) || h.has(at(0, content.ChunkSize, content.ChunkSize)) {
+		t.Error("a holding that was forgotten is remembered")
+	}
+}
+
 func TestAGenerationIsRacyForATick(t *testing.T) {
 	now := time.Unix(1000, 0)
 	at := func(d time.Duration) int64 { return now.Add(-d).UnixNano() }

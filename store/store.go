@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/gofrs/flock"
 	"github.com/ipfs/go-cid"
+
+	"github.com/shoal-p2p/shoal/store/fault"
 )
 
 // Config says where a store keeps its index. Home must be set and be a directory.
@@ -40,11 +42,14 @@ type Store struct {
 	files *handles[fileKey, *os.File]
 	trees *trees
 
+	hashed *hashed
+
 	downloads sync.Map // path of a part → nil: those that are being written
 
 	// What tests replace.
 	sync, syncAll func(*os.File) error
 	folds         func(dir *os.Root, probe string) bool
+	maxLoss       int64 // bytes of a download that a power cut may take
 }
 
 // baseKey names a base of a holding.
@@ -82,7 +87,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 		home: home, workers: c.Workers,
 		holdings: make(map[holdingID]holding), marks: make(map[fileKey]mark),
 		dirs: newHandles[baseKey, *os.Root](openDirs, openIdle), files: newHandles[fileKey, *os.File](openFiles, openIdle),
-		trees: newTrees(), sync: syncFile, syncAll: syncAll, folds: folds,
+		trees: newTrees(), hashed: newHashed(), sync: syncFile, syncAll: syncAll, folds: folds, maxLoss: syncBytes,
 	}
 	if s.workers <= 0 {
 		s.workers = runtime.GOMAXPROCS(0)
@@ -124,10 +129,13 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	fault.Point("K14")
 	s.files.close()
 	s.dirs.close()
 	s.trees.close()
-	return errors.Join(s.index.close(), s.lock.Unlock())
+	err := s.index.close()
+	fault.Point("K14")
+	return errors.Join(err, s.lock.Unlock())
 }
 
 // holding returns what is known of a holding.
