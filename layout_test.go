@@ -39,9 +39,13 @@ type purity struct {
 
 var rooms = map[string]room{
 	"cmd/shoal": {imports: []string{"node", "gateway", "ipfs", "testnet"}, prints: true},
-	"node":      {imports: []string{"transfer", "discovery", "store"}, libp2p: true},
+	"node":      {imports: []string{"transfer", "discovery", "store", "store/fault"}, libp2p: true},
 	"transfer":  {imports: []string{"transfer/engine", "transfer/wire"}, libp2p: true},
 	"transfer/engine": {pure: &purity{
+		banned: []string{"net", "os", "syscall", "path/filepath", "sync", "context"},
+		still:  true,
+	}},
+	"transfer/sim": {imports: []string{"transfer/engine"}, pure: &purity{
 		banned: []string{"net", "os", "syscall", "path/filepath", "sync", "context"},
 		still:  true,
 	}},
@@ -57,13 +61,16 @@ var rooms = map[string]room{
 		},
 		banned: []string{"net", "os", "syscall"},
 	}},
-	"store":   {},
-	"ipfs":    {imports: []string{"store"}, libp2p: true, boxo: true},
-	"gateway": {boxo: true},
-	"testnet": {imports: []string{"node"}, libp2p: true},
+	"store":       {imports: []string{"store/fault"}},
+	"store/fault": {},
+	"ipfs":        {imports: []string{"store"}, libp2p: true, boxo: true},
+	"gateway":     {boxo: true},
+	"testnet":     {imports: []string{"node"}, libp2p: true},
 
 	// Programs that build, check and measure; no part of shoal imports them.
 	"scripts/bench":     {prints: true},
+	"scripts/simulate":  {imports: []string{"transfer/sim"}, prints: true},
+	"scripts/swarm":     {imports: []string{"transfer/wire"}, libp2p: true, prints: true},
 	"scripts/vulncheck": {prints: true},
 }
 
@@ -389,6 +396,8 @@ func TestLayoutSees(t *testing.T) {
 		{"context in the engine", "transfer/engine/a.go", doc + `package engine; import _ "context"`, "is pure"},
 		{"sync in the wire", "transfer/wire/a.go", doc + `package wire; import _ "sync"`, ""},
 		{"os in a test of the engine", "transfer/engine/a_test.go", `package engine; import _ "os"`, ""},
+		{"the engine knowing the simulator", "transfer/engine/a.go", doc + `package engine; import _ "github.com/shoal-p2p/shoal/transfer/sim"`, "no way leads"},
+		{"the clock in the simulator", "transfer/sim/a.go", doc + `package sim; import "time"; var x = time.Now()`, "looks at the clock"},
 		{"the clock", "transfer/engine/a.go", doc + `package engine; import "time"; var x = time.Now()`, "looks at the clock"},
 		{"the clock renamed", "transfer/engine/a.go", doc + `package engine; import t "time"; var x = t.Now`, "looks at the clock"},
 		{"a time value", "transfer/engine/a.go", doc + `package engine; import "time"; var x time.Time; const y = time.Second`, ""},

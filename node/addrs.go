@@ -158,7 +158,7 @@ func placeRank(i iface, ip netip.Addr) int {
 		return strings.HasPrefix(i.name, p)
 	}):
 		return 4 // containers and virtual machines of this machine
-	case i.pointToPoint || within(privateRanges[3:4], ip):
+	case i.pointToPoint || within(sharedRange, ip):
 		return 3 // an overlay: only its members
 	case ip.Is6():
 		return 2

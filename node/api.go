@@ -132,19 +132,24 @@ type PeerStatus struct {
 	Transport string   `json:"transport"` // tcp, quic
 	Direction string   `json:"direction"` // in, out
 	Agent     string   `json:"agent,omitempty"`
-	Route     string   `json:"route,omitempty"` // mdns, ticket, peer: how it was found
+	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
 	Down      int64    `json:"down"`            // chunk bytes received from it and verified
 	Up        int64    `json:"up"`              // chunk bytes sent to it
 }
 
-// Transfer is one root that moves just now.
+// Transfer is one root that moves just now, in or out or both ways.
 type Transfer struct {
-	CID       string  `json:"cid"`
-	Direction string  `json:"direction"` // down, up
-	Peers     int     `json:"peers"`
-	Bytes     int64   `json:"bytes"`
-	Total     int64   `json:"total,omitempty"`
-	Rate      float64 `json:"rate"` // bytes a second
+	CID       string   `json:"cid"`
+	Name      string   `json:"name,omitempty"`
+	Direction string   `json:"direction"` // down: it is being fetched; up: others fetch it; both: at the same time
+	Peers     int      `json:"peers"`
+	Bytes     int64    `json:"bytes"` // received in this transfer, each once
+	Total     int64    `json:"total,omitempty"`
+	Rate      float64  `json:"rate"` // bytes a second that come in
+	Sent      int64    `json:"sent"`
+	UpRate    float64  `json:"up_rate"`             // bytes a second that go out
+	Duplicate int64    `json:"duplicate,omitempty"` // bytes that came for nothing: they were here, or had been called off
+	Sources   []Source `json:"sources,omitempty"`   // the peers, whichever way they exchange; at most 64
 }
 
 // Status is the node at a glance.
@@ -162,6 +167,7 @@ type Status struct {
 	Memory    int64      `json:"memory"` // resident bytes
 	Down      int64      `json:"down"`   // chunk bytes since start
 	Up        int64      `json:"up"`
+	Rates     Rates      `json:"rates,omitzero"`
 	Transfers []Transfer `json:"transfers,omitempty"`
 }
 
@@ -178,34 +184,40 @@ type Identity struct {
 //	connecting  a peer is being dialled or asked (Message, Peer)
 //	tree        the shape of the root is being fetched: Blocks of inner nodes so far
 //	checking    Bytes of Total that lie on disk already are being verified
-//	fetching    Bytes of Total, Rate, Peers, ETA
+//	fetching    Bytes of Total, Rate, Peers, ETA, Sources (at most 64, the largest first), Duplicate
 //	waiting     nothing moves, and why (Message)
 //	syncing     all bytes are there; the disk is made to hold them
 //	note        a remark for the user that changes nothing (Message)
-//	done        the last event of a fetch: CID, Path, Bytes, Seconds, Sources
+//	done        the last event of a fetch: CID, Path, Bytes, Seconds, all Sources, Duplicate
 type Event struct {
-	Kind    string    `json:"event"`
-	Message string    `json:"message,omitempty"`
-	CID     string    `json:"cid,omitempty"`
-	Path    string    `json:"path,omitempty"`
-	Peer    string    `json:"peer,omitempty"`
-	Bytes   int64     `json:"bytes,omitempty"`
-	Total   int64     `json:"total,omitempty"`
-	Files   int       `json:"files,omitempty"`
-	Blocks  int       `json:"blocks,omitempty"`
-	Rate    float64   `json:"rate,omitempty"` // bytes a second
-	Peers   int       `json:"peers,omitempty"`
-	ETA     float64   `json:"eta,omitempty"` // seconds
-	Seconds float64   `json:"seconds,omitempty"`
-	Sources []Source  `json:"sources,omitempty"`
-	Skipped []Skipped `json:"skipped,omitempty"`
-	Present int64     `json:"present,omitempty"` // bytes that were on disk before and cost no transfer
+	Kind      string    `json:"event"`
+	Message   string    `json:"message,omitempty"`
+	CID       string    `json:"cid,omitempty"`
+	Path      string    `json:"path,omitempty"`
+	Peer      string    `json:"peer,omitempty"`
+	Bytes     int64     `json:"bytes,omitempty"`
+	Total     int64     `json:"total,omitempty"`
+	Files     int       `json:"files,omitempty"`
+	Blocks    int       `json:"blocks,omitempty"`
+	Rate      float64   `json:"rate,omitempty"` // bytes a second
+	Peers     int       `json:"peers,omitempty"`
+	ETA       float64   `json:"eta,omitempty"` // seconds
+	Seconds   float64   `json:"seconds,omitempty"`
+	Sources   []Source  `json:"sources,omitempty"`
+	Skipped   []Skipped `json:"skipped,omitempty"`
+	Present   int64     `json:"present,omitempty"`   // bytes that were on disk before and cost no transfer
+	Duplicate int64     `json:"duplicate,omitempty"` // bytes that came for nothing: they were here, or had been called off
 }
 
-// Source is what one peer delivered.
+// Source is what one peer delivered, and what it took meanwhile.
 type Source struct {
-	Peer  string `json:"peer"`
-	Addr  string `json:"addr,omitempty"`
-	Bytes int64  `json:"bytes"` // verified
-	Bad   int    `json:"bad,omitempty"`
+	Peer      string  `json:"peer"`
+	Addr      string  `json:"addr,omitempty"`
+	Relayed   bool    `json:"relayed"`             // a third node passes everything on
+	Bytes     int64   `json:"bytes"`               // verified, each once
+	Rate      float64 `json:"rate,omitempty"`      // bytes a second from it, over the last seconds
+	Bad       int     `json:"bad,omitempty"`       // chunks whose bytes were wrong
+	Duplicate int64   `json:"duplicate,omitempty"` // bytes that came for nothing
+	Sent      int64   `json:"sent,omitempty"`      // bytes
+	UpRate    float64 `json:"up_rate,omitempty"`   // bytes a second to it
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ func (n *Node) Fetch(ctx context.Context, r FetchRequest, emit func(Event)) (Eve
 		return Event{}, err
 	}
 	defer release()
+	defer n.names.lend(t.root, filepath.Base(r.Dest))()
 	f := &fetching{n: n, request: r, target: t, emit: emit}
 	done, err := f.run(ctx)
 	if err != nil {
@@ -128,7 +130,7 @@ func (f *fetching) run(ctx context.Context) (Event, error) {
 	}
 	done := Event{Bytes: share.Bytes, Files: share.Files, Present: present, Skipped: skippedList(f.download.Skipped())}
 	if f.pursuit != nil {
-		done.Sources = f.pursuit.sources()
+		f.pursuit.delivered(&done)
 	}
 	f.download = nil
 	return done, nil

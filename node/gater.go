@@ -24,10 +24,13 @@ import (
 // other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
 // there reaches a service that trusts this machine, and a look-up leaves the local network.
 //
+// What another peer of a root tells us has a budget besides, see hearsay; and who speaks to us over loopback may name loopback.
+//
 // Banned peers are refused everywhere, and so is an address from which several of them came.
 type gater struct {
-	links links
-	now   func() time.Time
+	links   links
+	hearsay hearsay
+	now     func() time.Time
 
 	mu      sync.Mutex
 	named   map[peer.ID]map[string]struct{} // addresses in text, without /p2p
@@ -99,6 +102,7 @@ func within(ranges []netip.Prefix, ip netip.Addr) bool {
 func newGater() *gater {
 	return &gater{
 		links:   links{read: interfacePrefixes},
+		hearsay: hearsay{now: time.Now},
 		now:     time.Now,
 		named:   make(map[peer.ID]map[string]struct{}),
 		hosts:   make(map[netip.Addr]int),
@@ -221,7 +225,7 @@ func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.isBanned(p) }
 // InterceptAddrDial refuses addresses outside the local network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
-	return ok && (g.isNamed(p, m) || g.mayDial(ip) && !g.isShunned(ip))
+	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.mayDial(p, m, ip, g.mayDial(ip)))
 }
 
 // InterceptAccept refuses strangers from outside before any handshake costs something.
@@ -236,7 +240,8 @@ func (g *gater) InterceptSecured(d network.Direction, p peer.ID, c network.ConnM
 		return false
 	}
 	if d == network.DirOutbound {
-		return true // this address has passed InterceptAddrDial
+		g.hearsay.forget(p, c.RemoteMultiaddr()) // it was true
+		return true                              // this address has passed InterceptAddrDial
 	}
 	ip, ok := ipOf(c.RemoteMultiaddr())
 	return ok && (g.mayAccept(ip) && !g.isShunned(ip) || g.namedHost(p, ip))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	libp2pyamux "github.com/libp2p/go-libp2p/p2p/muxer/yamux"
@@ -62,18 +63,20 @@ func (m *muxer) NewConn(c net.Conn, isServer bool, scope network.PeerScope) (net
 	if isServer {
 		start = yamux.Server
 	}
-	s, err := start(&tap{Conn: c, held: held, isServer: isServer}, m.config, span)
+	unsent := newBacklog(c)
+	s, err := start(&tap{Conn: c, held: held, unsent: unsent, isServer: isServer}, m.config, span)
 	if err != nil {
 		held.close()
 		return nil, err
 	}
-	return &muxConn{session: s, held: held}, nil
+	return &muxConn{session: s, held: held, unsent: unsent}, nil
 }
 
 // tap sees the frames that yamux reads and enters their bytes in the books.
 type tap struct {
 	net.Conn
 	held     *account
+	unsent   *backlog
 	isServer bool
 
 	head [yamuxHeader]byte
@@ -85,6 +88,7 @@ const (
 	yamuxHeader = 12 // version, type, flags (2), stream (4), length (4)
 	yamuxData   = 0  // the only type that has a body
 	yamuxSYN    = 1
+	yamuxMost   = 64<<10 - yamuxHeader // bytes in one frame: more would make a second, tiny one
 )
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -93,6 +97,12 @@ func (t *tap) Read(p []byte) (int, error) {
 	}
 	n, err := t.Conn.Read(p)
 	t.scan(p[:n])
+	return n, err
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	n, err := t.Conn.Write(p)
+	t.unsent.done(n)
 	return n, err
 }
 
@@ -127,6 +137,7 @@ func (t *tap) frame() {
 
 func (t *tap) Close() error {
 	t.held.close()
+	t.unsent.close()
 	return t.Conn.Close()
 }
 
@@ -229,6 +240,11 @@ func (a *account) add(n int64) {
 type muxConn struct {
 	session *yamux.Session
 	held    *account
+	unsent  *backlog
+}
+
+func (c *muxConn) stream(s *yamux.Stream) *muxStream {
+	return &muxStream{Stream: s, held: c.held, unsent: c.unsent, gone: make(chan struct{})}
 }
 
 func (c *muxConn) As(target any) bool {
@@ -245,7 +261,7 @@ func (c *muxConn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
 		return nil, muxError(err)
 	}
 	c.held.begin(s.StreamID())
-	return &muxStream{Stream: s, held: c.held}, nil
+	return c.stream(s), nil
 }
 
 func (c *muxConn) AcceptStream() (network.MuxedStream, error) {
@@ -253,7 +269,7 @@ func (c *muxConn) AcceptStream() (network.MuxedStream, error) {
 	if err != nil {
 		return nil, muxError(err)
 	}
-	return &muxStream{Stream: s, held: c.held}, nil
+	return c.stream(s), nil
 }
 
 func (c *muxConn) Close() error { return c.session.Close() }
@@ -268,10 +284,14 @@ func (c *muxConn) IsClosed() bool { return c.session.IsClosed() }
 // is thrown away by yamux. After CloseRead alone yamux goes on to store what arrives, so that it goes on to count.
 type muxStream struct {
 	*yamux.Stream
-	held *account
+	held   *account
+	unsent *backlog
+	gone   chan struct{} // closed with the stream
 
 	mu                   sync.Mutex
 	readDone, writeEnded bool
+	over                 bool
+	deadline             time.Time // for writing
 }
 
 func (s *muxStream) Read(b []byte) (int, error) {
@@ -283,22 +303,58 @@ func (s *muxStream) Read(b []byte) (int, error) {
 }
 
 func (s *muxStream) Write(b []byte) (int, error) {
-	n, err := s.Stream.Write(b)
-	return n, muxError(err)
+	s.mu.Lock()
+	deadline := s.deadline
+	s.mu.Unlock()
+	written := 0
+	for {
+		s.unsent.room(deadline, s.gone)
+		part := b[written:min(written+yamuxMost, len(b))]
+		s.unsent.add(len(part)) // at once: it may be sent before Write returns
+		n, err := s.Stream.Write(part)
+		if n < len(part) {
+			s.unsent.done(len(part) - n)
+		}
+		if written += n; err != nil || written == len(b) {
+			return written, muxError(err)
+		}
+	}
+}
+
+func (s *muxStream) SetDeadline(t time.Time) error {
+	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
+}
+
+func (s *muxStream) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	s.deadline = t
+	s.mu.Unlock()
+	return s.Stream.SetWriteDeadline(t)
+}
+
+// end lets go of whoever waits to write.
+func (s *muxStream) end() {
+	s.held.end(s.StreamID())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over = true
+		close(s.gone)
+	}
 }
 
 func (s *muxStream) Close() error {
-	defer s.held.end(s.StreamID())
+	defer s.end()
 	return s.Stream.Close()
 }
 
 func (s *muxStream) Reset() error {
-	defer s.held.end(s.StreamID())
+	defer s.end()
 	return s.Stream.Reset()
 }
 
 func (s *muxStream) ResetWithError(code network.StreamErrorCode) error {
-	defer s.held.end(s.StreamID())
+	defer s.end()
 	return s.Stream.ResetWithError(uint32(code))
 }
 

@@ -73,6 +73,7 @@ func (s *neighbours) add(h *netHost, info peer.AddrInfo, route string) {
 		return
 	}
 	if len(info.Addrs) > 0 {
+		h.gater.hearsay.forget(info.ID, info.Addrs...)
 		h.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.RecentlyConnectedAddrTTL)
 	}
 	s.mu.Lock()

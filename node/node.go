@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-p2p/shoal/content"
 	"github.com/shoal-p2p/shoal/discovery"
 	"github.com/shoal-p2p/shoal/store"
+	"github.com/shoal-p2p/shoal/store/fault"
 	"github.com/shoal-p2p/shoal/transfer"
 )
 
@@ -37,6 +39,7 @@ type Config struct {
 	Listen  []string     // multiaddrs; empty: every interface, the default port if it is free
 	Peers   []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
 	Log     *slog.Logger // nil discards
+	Rates   Rates
 }
 
 func (c *Config) validate() error {
@@ -53,7 +56,7 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return nil
+	return c.Rates.validate()
 }
 
 // Node is one running peer.
@@ -65,6 +68,7 @@ type Node struct {
 	mdns     *discovery.MDNS // nil when the network is isolated
 	near     *neighbours
 	dests    claims
+	names    names
 	started  time.Time
 	stale    atomic.Int64 // files, as of the last look
 }
@@ -98,10 +102,11 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{config: c, host: h, store: st, near: newNeighbours(h.ID()), started: time.Now()}
-	n.transfer = transfer.New(transfer.Config{
-		Host: h.Host, Library: library{st}, Keep: h.ConnManager(), Log: c.Log,
-		Ban: func(p peerID) { h.ban(p, banTime) },
-	})
+	var i transfer.Introducer // none when the network is isolated: such a node talks to those that it was told to
+	if c.Network != Isolated {
+		i = introducer{h}
+	}
+	n.transfer = n.newTransfer(i)
 	if c.Network == LAN {
 		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
@@ -109,6 +114,18 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	return n, nil
+}
+
+func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
+	c := transfer.Config{
+		Host: n.host.Host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
+		Ban:   func(p peerID) { n.host.ban(p, banTime) },
+		Rates: n.config.Rates.limits(),
+	}
+	if n.config.Rates.ExemptLAN {
+		c.Exempt = func(c network.Conn) bool { return n.host.gater.onLAN(c) }
+	}
+	return transfer.New(c)
 }
 
 // makeHome creates the home, readable by its owner alone.
@@ -184,7 +201,12 @@ func (n *Node) keepIndex(ctx context.Context) {
 }
 
 // Close gives everything back. Run must have returned.
-func (n *Node) Close() error { return errors.Join(n.host.Close(), n.store.Close()) }
+func (n *Node) Close() error {
+	fault.Point("K14")
+	err := n.host.Close()
+	fault.Point("K14")
+	return errors.Join(err, n.store.Close())
+}
 
 // library lets the transfer service read the store.
 type library struct{ *store.Store }

@@ -145,7 +145,7 @@ func (p *pursuit) tell(s transfer.Status) {
 		return
 	}
 	for _, c := range s.Peers {
-		if p.told[c.Peer] == c.State {
+		if p.told[c.Peer] == c.State || hearsayOnly(c) {
 			continue
 		}
 		p.told[c.Peer] = c.State
@@ -172,6 +172,9 @@ func describe(c transfer.PeerStatus) string {
 	case transfer.Asking:
 		return "asking " + who
 	case transfer.Joined:
+		if c.Learnt {
+			return who + " has it too, as another peer said"
+		}
 		return who + " has it"
 	case transfer.NotHere:
 		return who + " does not have it"
@@ -185,6 +188,7 @@ func describe(c transfer.PeerStatus) string {
 
 func (p *pursuit) progress(s transfer.Status) Event {
 	e := Event{Kind: "fetching", Bytes: p.present + s.Stored, Total: p.total, Rate: s.Rate, Peers: s.Joined, Present: p.present}
+	e.Sources, e.Duplicate = sources(s, maxSources), s.Wasted
 	if left := e.Total - e.Bytes; s.Rate > 0 && left > 0 {
 		e.ETA = float64(left) / s.Rate
 	}
@@ -198,7 +202,7 @@ func (p *pursuit) judge(s transfer.Status, now time.Time) error {
 	if s.Err != nil {
 		return fmt.Errorf("%w: the tree of %s is not usable: %w", ErrVerify, p.target.root, s.Err)
 	}
-	if at := s.Stored + int64(s.Blocks); at != p.movedBy || p.quiet {
+	if at := s.Came + int64(s.Blocks); at != p.movedBy || p.quiet {
 		p.moved, p.movedBy, p.reminded = now, at, now
 		return nil
 	}
@@ -213,9 +217,18 @@ func (p *pursuit) judge(s transfer.Status, now time.Time) error {
 	return nil
 }
 
+// hearsayOnly reports whether only another peer's word speaks for a peer: it may have made it up, and the user need not
+// hear of it.
+func hearsayOnly(c transfer.PeerStatus) bool {
+	return c.Learnt && c.State != transfer.Joined && c.Down+c.Up == 0
+}
+
 // census counts a session's peers by what became of them.
 func census(s transfer.Status) (without, unreachable, asking int) {
 	for _, c := range s.Peers {
+		if hearsayOnly(c) {
+			continue
+		}
 		switch c.State {
 		case transfer.NotHere:
 			without++
@@ -275,7 +288,7 @@ func (p *pursuit) trouble() string {
 
 func (p *pursuit) lastError(s transfer.Status) string {
 	for _, c := range s.Peers {
-		if c.Err != nil {
+		if c.Err != nil && !hearsayOnly(c) {
 			return brief(c.Err)
 		}
 	}
@@ -325,15 +338,15 @@ func (p *pursuit) fetch(sink transfer.Sink, have, wanted *content.Set) error {
 	return p.wait(err)
 }
 
-// sources lists who delivered, most first.
-func (p *pursuit) sources() []Source {
-	var out []Source
-	for _, c := range p.session.Status().Peers {
-		if c.Down > 0 || c.Bad > 0 {
-			out = append(out, Source{Peer: c.Peer.String(), Addr: c.Addr, Bytes: c.Down, Bad: c.Bad})
+// delivered notes in the last event who gave what.
+func (p *pursuit) delivered(done *Event) {
+	s := p.session.Status()
+	done.Duplicate = s.Wasted
+	for _, from := range sources(s, len(s.Peers)) {
+		if from.Rate = 0; from.Bytes > 0 || from.Bad > 0 || from.Duplicate > 0 {
+			done.Sources = append(done.Sources, from)
 		}
 	}
-	return out
 }
 
 // short is the part of a peer ID that a person can compare.

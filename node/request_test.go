@@ -22,6 +22,12 @@ type running struct {
 
 func start(t testing.TB, name string, peers ...*running) *running {
 	t.Helper()
+	return startWith(t, name, func(*Node) {}, peers...)
+}
+
+// startWith lets a test change the node before it runs.
+func startWith(t testing.TB, name string, change func(*Node), peers ...*running) *running {
+	t.Helper()
 	c := Config{Home: filepath.Join(t.TempDir(), name), Network: Isolated, Listen: []string{"/ip4/127.0.0.1/tcp/0"}}
 	for _, p := range peers {
 		c.Peers = append(c.Peers, p.addr())
@@ -30,6 +36,7 @@ func start(t testing.TB, name string, peers ...*running) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() {

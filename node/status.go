@@ -34,7 +34,7 @@ func (n *Node) Peers(context.Context) ([]PeerStatus, error) {
 			continue
 		}
 		v := n.transfer.Exchanged(p)
-		s := PeerStatus{ID: p.String(), Route: n.near.route(p), Down: v.Down, Up: v.Up, Direction: "out", Transport: transport(conns[0])}
+		s := PeerStatus{ID: p.String(), Route: n.route(p, conns[0]), Down: v.Down, Up: v.Up, Direction: "out", Transport: transport(conns[0])}
 		if conns[0].Stat().Direction == network.DirInbound {
 			s.Direction = "in"
 		}
@@ -49,6 +49,14 @@ func (n *Node) Peers(context.Context) ([]PeerStatus, error) {
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// route says how a peer was found. One that we dialled although nothing else knows of it was named by another peer.
+func (n *Node) route(p peerID, c network.Conn) string {
+	if r := n.near.route(p); r != "" || c.Stat().Direction == network.DirInbound {
+		return r
+	}
+	return "pex"
 }
 
 func transport(c network.Conn) string {
@@ -73,16 +81,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		ID: id.ID, Version: Version, Home: n.config.Home, PID: os.Getpid(), Network: n.config.Network,
 		Uptime: time.Since(n.started).Seconds(), Addrs: id.Addrs, Shares: len(shares), Stale: int(n.stale.Load()),
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
+		Rates: n.config.Rates,
 	}
-	for _, t := range n.transfer.Statuses() {
-		x := Transfer{CID: t.Root.String(), Direction: "down", Peers: t.Joined, Bytes: t.Stored, Rate: t.Rate, Total: t.Total}
-		if t.Serves {
-			x.Direction, x.Bytes, x.Rate, x.Total = "up", t.Given, t.GivenRate, 0
-		}
-		if t.Links > 0 || !t.Serves {
-			s.Transfers = append(s.Transfers, x)
-		}
-	}
+	s.Transfers = n.transfers(shares)
 	return s, nil
 }
 

@@ -67,6 +67,8 @@ func (c *tlsConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func (c *tlsConn) limitUnsent(bytes int) { limitUnsent(c.raw.Conn, bytes) }
+
 // Close ends the connection at once when a write is stuck in it: the alert that TLS sends before it closes would otherwise
 // wait behind that write.
 func (c *tlsConn) Close() error {

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"sync"
 
 	"github.com/shoal-p2p/shoal/content"
@@ -24,17 +23,3 @@ func release(b []byte) {
 		chunkBuffers.Put((*[content.ChunkSize]byte)(b[:content.ChunkSize]))
 	}
 }
-
-// slots bounds the memory of all uploads together.
-type slots chan struct{}
-
-func (s slots) take(ctx context.Context) error {
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s slots) put() { <-s }

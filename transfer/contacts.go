@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -30,15 +31,18 @@ func (s ContactState) String() string {
 
 // contact is one peer that may hold the root.
 type contact struct {
-	peer  peer.ID
-	state ContactState
-	tries int
-	next  time.Time // when to try again
-	link  *link
-	addr  string
-	err   error
+	peer   peer.ID
+	state  ContactState
+	tries  int
+	next   time.Time // when to try again
+	link   *link
+	learnt bool // another peer named it, and nobody else has
+	met    bool // it has joined before
+	addr   string
+	err    error
 
 	down, up int64 // bytes over links that have ended
+	wasted   int64
 	bad      int
 }
 
@@ -52,8 +56,12 @@ func (x *Session) Offer(p peer.ID) {
 				return
 			}
 			x.contacts[p] = &contact{peer: p}
+			if l := x.linked(p); l != nil {
+				x.adopt(l)
+			}
 			return
 		}
+		c.learnt = false
 		if c.state == Unreachable {
 			c.next = time.Time{}
 		}
@@ -63,13 +71,14 @@ func (x *Session) Offer(p peer.ID) {
 // contactDue dials whoever may be dialled now.
 func (x *Session) contactDue(now time.Time) {
 	for _, c := range x.contacts {
-		if x.dialing >= maxDialing {
-			return
-		}
-		if c.due() && !c.next.After(now) {
+		if x.callable(c) && !c.next.After(now) {
 			c.state = Dialing
 			x.dialing++
-			x.group.Go(func() error { x.dial(c.peer); return nil })
+			learnt := c.learnt
+			if learnt {
+				x.exchange.dialing++
+			}
+			x.group.Go(func() error { x.dial(c.peer, learnt); return nil })
 		}
 	}
 }
@@ -79,19 +88,16 @@ func (c *contact) due() bool {
 }
 
 func (x *Session) nextContact() (at time.Time) {
-	if x.dialing >= maxDialing {
-		return at
-	}
 	for _, c := range x.contacts {
-		if c.due() && (at.IsZero() || c.next.Before(at)) {
+		if x.callable(c) && (at.IsZero() || c.next.Before(at)) {
 			at = c.next
 		}
 	}
 	return at
 }
 
-// dial opens a stream to p and asks about the root.
-func (x *Session) dial(p peer.ID) {
+// dial opens a stream to p, of whom we may have learnt from another peer, and asks about the root.
+func (x *Session) dial(p peer.ID, learnt bool) {
 	ctx, cancel := context.WithTimeout(x.ctx, dialTimeout)
 	defer cancel()
 	str, err := x.svc.host.NewStream(ctx, p, Protocol)
@@ -100,15 +106,24 @@ func (x *Session) dial(p peer.ID) {
 	}
 	posted := x.post(func() {
 		x.dialing--
+		if learnt {
+			x.exchange.dialing--
+		}
 		c := x.contacts[p]
+		if c.link != nil { // it called us meanwhile, and nothing is said on this stream yet
+			if err == nil {
+				str.Reset()
+			}
+			return
+		}
 		if err != nil {
 			x.contactFailed(c, err)
 			return
 		}
-		l := x.link(str, wire.NewReader(str))
+		l := x.link(str, wire.NewReader(x.svc.sips(str)))
 		l.contact = c
 		c.state, c.link, c.addr, c.err = Asking, l, str.Conn().RemoteMultiaddr().String(), nil
-		l.say(wire.Hello{Root: x.root})
+		l.say(x.hello())
 		x.shapeOffered(l)
 		x.start(l)
 	})
@@ -120,33 +135,53 @@ func (x *Session) dial(p peer.ID) {
 // contactFailed plans the next attempt.
 func (x *Session) contactFailed(c *contact, err error) {
 	c.state, c.err = Unreachable, err
-	pause := min(retryFirst<<min(c.tries, 10), retryMost)
+	first := retryFirst
+	if c.learnt && !c.met {
+		first = retryLearnt
+	}
+	pause := min(first<<min(c.tries, 10), retryMost)
 	c.tries++
 	c.next = time.Now().Add(pause)
+	x.forgetTiresome(c)
 }
 
-// contactJoined notes that the peer of l has the root.
+// contactJoined notes that the peer of l has the root: both sides have said hello on it.
 func (x *Session) contactJoined(l *link) {
-	if c := l.contact; c != nil {
-		c.state, c.tries = Joined, 0
-	}
+	x.arrive(l)
+	x.adopt(l)
+	x.settleDoubles(l)
+}
+
+// blamed reports whether a link ended by what an honest peer does not do.
+func blamed(err error) bool {
+	breaches := []error{errBadChunks, errBadNode, errUnsolicited, errPieceOrder, errTooManyPeers}
+	return slices.ContainsFunc(breaches, func(breach error) bool { return errors.Is(err, breach) })
 }
 
 // contactLost decides what the end of a link means for its peer.
 func (x *Session) contactLost(l *link, err error) {
 	c := l.contact
-	if c == nil || c.link != l {
+	if c == nil {
+		return
+	}
+	c.down, c.up, c.bad = c.down+l.down.Load(), c.up+l.up.Load(), c.bad+l.bad
+	c.wasted += l.wasted.Load()
+	if c.link != l {
 		return
 	}
 	c.link = nil
-	c.down, c.up, c.bad = c.down+l.down.Load(), c.up+l.up.Load(), c.bad+l.bad
 	var bye *byeError
 	switch {
-	case errors.Is(err, errBadChunks), errors.Is(err, errBadNode), errors.Is(err, errUnsolicited), errors.Is(err, errPieceOrder):
+	case blamed(err):
 		c.state, c.err = Banned, err
+	case x.unpark(l.peer):
+	case x.linked(l.peer) != nil:
+		x.adopt(x.linked(l.peer))
 	case errors.As(err, &bye) && bye.code == wire.ByeNotHere:
 		c.state, c.err = NotHere, nil
 		c.next = time.Now().Add(askAgain)
+		c.tries++
+		x.forgetTiresome(c)
 	default:
 		x.contactFailed(c, err)
 	}

@@ -11,15 +11,17 @@ import (
 
 // Why a link ended, where the reason is ours.
 var (
-	errUnsolicited = errors.New("sent a chunk that was not asked for")
-	errPieceOrder  = errors.New("sent a piece out of order")
-	errOutOfTurn   = errors.New("sent a message out of turn")
-	errTooManyAsks = errors.New("asked for the tree too often")
-	errSilent      = errors.New("stopped answering")
-	errNotReading  = errors.New("does not read")
-	errBadNode     = errors.New("sent an inner node that does not match its CID")
-	errBadChunks   = errors.New("sent bad chunks")
-	errEnded       = errors.New("session ended")
+	errUnsolicited  = errors.New("sent a chunk that was not asked for")
+	errPieceOrder   = errors.New("sent a piece out of order")
+	errOutOfTurn    = errors.New("sent a message out of turn")
+	errTooManyAsks  = errors.New("asked for the tree too often")
+	errTooManyPeers = errors.New("named too many peers")
+	errDouble       = errors.New("another stream does the same")
+	errSilent       = errors.New("stopped answering")
+	errNotReading   = errors.New("does not read")
+	errBadNode      = errors.New("sent an inner node that does not match its CID")
+	errBadChunks    = errors.New("sent bad chunks")
+	errEnded        = errors.New("session ended")
 )
 
 // PeerError is what went wrong with one peer.

@@ -266,12 +266,12 @@ func TestPeerThatStopsReadingLosesItsStream(t *testing.T) {
 		tree := a.put(t, 8*mib, 1)
 		l := w.stranger("x").dial(a, tree.Root)
 		l.say(wire.Want{Ranges: []content.Range{{First: 0, Count: 8}}})
-		time.Sleep(writeTimeout + 2*time.Second)
+		time.Sleep(2*writeTimeout + 2*time.Second) // twice, as it has taken what fits into the window
 		synctest.Wait()
 		if s := a.Statuses(); len(s) != 1 || s[0].Links != 0 {
 			t.Fatalf("sessions %+v, expected no link left", s)
 		}
-		if n := len(a.Service.slots); n != 0 {
+		if n := a.Service.slots.taken(); n != 0 {
 			t.Fatalf("%d upload buffers are still taken", n)
 		}
 	})
@@ -328,7 +328,7 @@ func TestPieceOutOfOrderEndsTheStream(t *testing.T) {
 			l.gone(time.Minute)
 		})
 		d := w.fetch(me, tree.Root, s.host)
-		time.Sleep(time.Second)
+		time.Sleep(3 * time.Second)
 		if p := d.Status().Peers; len(p) != 1 || p[0].State != Banned {
 			t.Fatalf("peers %+v, expected the jumbler left out", p)
 		}
@@ -432,7 +432,7 @@ func TestLastChunkOfTheWrongLength(t *testing.T) {
 					l.gone(time.Minute)
 				})
 				d := w.fetch(me, tree.Root, s.host)
-				time.Sleep(time.Second)
+				time.Sleep(3 * time.Second)
 				if p := d.Status().Peers; len(p) != 1 || p[0].State != Banned {
 					t.Fatalf("peers %+v, expected the peer left out", p)
 				}

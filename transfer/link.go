@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +26,16 @@ type link struct {
 	in   *wire.Reader
 	out  outbox
 
-	down, up atomic.Int64 // chunk bytes: verified, and sent
+	down, up atomic.Int64 // chunk bytes: verified and new here, and sent
+	tally
+	left   atomic.Bool // the loop has dropped it: what the peer still says does not matter
+	broken atomic.Bool // because of something that the peer did, or did not do
+	parted atomic.Bool // the reader or the writer has ended
+
+	midFrame atomic.Bool // the reader is at a payload, which has a deadline of its own
+
+	exempt bool          // from the limits on rates
+	gone   chan struct{} // closed when the loop has dropped the link: who waits for a turn need not any more
 
 	mu      sync.Mutex          // guards what the loop expects and the reader receives
 	expects map[uint32]*arrival // asked for and still to come
@@ -36,13 +44,21 @@ type link struct {
 
 	// The loop's.
 	contact  *contact
-	greeted  bool            // both sides have said hello
-	joined   bool            // the engine knows it
-	early    []content.Range // what it said it has, before the engine knew it
+	greeted  bool           // both sides have said hello
+	joined   bool           // the engine knows it
+	early    []wire.Message // what it said before the engine knew it
+	waiting  int            // ranges in them
+	treeless bool           // it has no more of the tree than we
 	treeAsks int
 	bad      int
-	owed     int  // chunks that the peer asked for and was neither given nor refused
-	ebbing   bool // the peer will say nothing more, and waits for what it is owed
+	owed     int       // chunks that the peer asked for and was neither given nor refused
+	standing           // in the exchange of peers
+	ebbing   bool      // the peer will say nothing more, and waits for what it is owed
+	unsaid   int       // bytes of chunks that were read and not acknowledged
+	saidAt   time.Time // when some were
+	treeDue  bool      // it was asked for the tree and has not sent all of it
+	treeAt   int       // number of the next inner node that it sends
+	unasked  int       // frames of a tree that it was not asked for
 }
 
 // arrival is one chunk that is coming in.
@@ -65,6 +81,8 @@ func newLink(x *Session, id engine.Peer, str network.Stream, in *wire.Reader) *l
 	return &link{
 		x: x, id: id, peer: str.Conn().RemotePeer(), str: str, in: in,
 		out:     newOutbox(),
+		exempt:  x.svc.unlimited(str.Conn()),
+		gone:    make(chan struct{}),
 		expects: make(map[uint32]*arrival),
 		revoked: make(map[uint32]uint32),
 	}
@@ -122,6 +140,7 @@ func (l *link) callOff(a *arrival) {
 	if l.expects[a.chunk] == a {
 		delete(l.expects, a.chunk)
 	}
+	l.waste(a.got)
 	if left := a.size - a.got; left > 0 {
 		l.revoked[a.chunk] = uint32(left)
 	}
@@ -145,7 +164,13 @@ func (l *link) give(ranges []content.Range) { l.out.give(ranges) }
 func (l *link) read() error {
 	for {
 		l.str.SetReadDeadline(time.Now().Add(idleTimeout))
+		if l.left.Load() { // looked at here too: the writer's shorter deadline may just have been overwritten
+			return errEnded
+		}
 		m, err := l.in.Next()
+		if l.left.Load() {
+			return errEnded
+		}
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				return io.EOF
@@ -161,237 +186,70 @@ func (l *link) read() error {
 		if bye, ok := m.(wire.Bye); ok {
 			return &byeError{bye.Code}
 		}
+		if l.tooMany(m) {
+			return &PeerError{l.peer, "read", errTooManyPeers}
+		}
 		m = keep(m)
+		if _, large := m.(wire.Nodes); large {
+			if !l.heardOut(m) {
+				return errEnded
+			}
+			continue
+		}
 		if !l.x.post(func() { l.heard(m) }) {
 			return errEnded
 		}
 	}
 }
 
-// keep copies what the reader will overwrite with the next message.
-func keep(m wire.Message) wire.Message {
-	switch m := m.(type) {
-	case wire.Have:
-		return wire.Have{Ranges: slices.Clone(m.Ranges)}
-	case wire.Want:
-		return wire.Want{Ranges: slices.Clone(m.Ranges)}
-	case wire.Cancel:
-		return wire.Cancel{Ranges: slices.Clone(m.Ranges)}
-	case wire.Cannot:
-		return wire.Cannot{Code: m.Code, Ranges: slices.Clone(m.Ranges)}
-	case wire.Nodes:
-		blocks := make([][]byte, len(m.Blocks))
-		for i, b := range m.Blocks {
-			blocks[i] = slices.Clone(b)
-		}
-		return wire.Nodes{Blocks: blocks}
-	}
-	return m
-}
-
-// heard takes one control message. It runs on the loop.
-func (l *link) heard(m wire.Message) {
-	x := l.x
-	if x.links[l.id] != l {
-		return
-	}
-	if err := l.take(m); err != nil {
-		x.drop(l, &PeerError{l.peer, "read", err})
+// stillTaking keeps the reader waiting for the next message of a peer that has just taken some data: while a chunk takes
+// minutes, it has nothing to say.
+func (l *link) stillTaking() {
+	if !l.midFrame.Load() {
+		l.str.SetReadDeadline(time.Now().Add(idleTimeout))
 	}
 }
 
-func (l *link) take(m wire.Message) error {
-	x := l.x
-	switch m := m.(type) {
-	case wire.Hello:
-		if l.greeted || !m.Root.Equals(x.root) {
-			return errOutOfTurn
-		}
-		l.greeted = true
-		x.contactJoined(l)
-		x.shapeOffered(l)
-		x.join(l)
-	case wire.TreeAsk:
-		if l.treeAsks++; l.treeAsks > maxTreeAsks {
-			return errTooManyAsks
-		}
-		if x.engine == nil {
-			l.say(wire.Bye{Code: wire.ByeNotHere})
-			return nil
-		}
-		l.out.shape(m.Skip)
-	case wire.Nodes:
-		x.shapeArrived(l, m.Blocks)
-	case wire.NodesEnd:
-		if x.shape.from == l {
-			return errOutOfTurn // it ended before the tree was whole
-		}
-	case wire.Have:
-		return l.has(m.Ranges)
-	case wire.Want:
-		l.owed += chunksIn(m.Ranges)
-		return l.ranges(m.Ranges, engine.Asked{Peer: l.id, Ranges: m.Ranges})
-	case wire.Cancel:
-		if err := l.ranges(m.Ranges, engine.Withdrawn{Peer: l.id, Ranges: m.Ranges}); err != nil {
-			return err
-		}
-		l.out.withdraw(m.Ranges)
-		l.owed = max(0, l.owed-chunksIn(m.Ranges))
-	case wire.Cannot:
-		if err := l.forget(m.Ranges); err != nil {
-			return err
-		}
-		return l.ranges(m.Ranges, engine.Refused{Peer: l.id, Ranges: m.Ranges})
-	default:
-		return errOutOfTurn
-	}
-	return nil
-}
-
-// has notes what the peer holds, or keeps it until the engine is there to hear it.
-func (l *link) has(ranges []content.Range) error {
-	if l.joined {
-		return l.ranges(ranges, engine.Has{Peer: l.id, Ranges: ranges})
-	}
-	if len(l.early)+len(ranges) > wire.MaxRanges*4 {
-		return errOutOfTurn
-	}
-	l.early = append(l.early, ranges...)
-	return nil
-}
-
-func chunksIn(ranges []content.Range) int {
-	n := 0
-	for _, r := range ranges {
-		n += int(r.Count)
-	}
-	return n
-}
-
-// ranges passes an event on if its chunk numbers exist.
-func (l *link) ranges(r []content.Range, ev engine.Event) error {
-	if !l.joined || !l.valid(r) {
-		return errOutOfTurn
-	}
-	l.x.step(ev)
-	return nil
-}
-
-func (l *link) valid(ranges []content.Range) bool {
-	n := uint64(l.x.tree.NumChunks())
-	for _, r := range ranges {
-		if uint64(r.First)+uint64(r.Count) > n {
-			return false
-		}
-	}
-	return true
-}
-
-// forget drops what the peer says it cannot give from what is expected of it.
-func (l *link) forget(ranges []content.Range) error {
-	if l.x.tree == nil || !l.valid(ranges) {
-		return errOutOfTurn
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range ranges {
-		for n := r.First; n < r.First+r.Count; n++ {
-			if a := l.expects[n]; a != nil {
-				delete(l.expects, n)
-				if a.buf != nil {
-					release(a.buf)
-				}
-			}
-			delete(l.revoked, n)
-		}
-	}
-	return nil
-}
-
-// receive reads the payload of one data frame into the chunks it belongs to, and passes on those that are complete.
-func (l *link) receive(d wire.Data) error {
-	l.str.SetReadDeadline(time.Now().Add(bodyTimeout))
-	var whole []*arrival
-	total := 0
-	for _, p := range d.Pieces {
-		a, err := l.claim(p)
-		if err != nil {
-			return err
-		}
-		if a == nil {
-			if err := l.in.Discard(int(p.Length)); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := l.in.Payload(a.buf[p.Offset : p.Offset+p.Length]); err != nil {
-			return err
-		}
-		total += int(p.Length)
-		if l.filled(a, int(p.Length)) {
-			whole = append(whole, a)
-		}
-	}
-	if total > 0 {
-		l.x.post(func() { l.x.step(engine.Progress{Peer: l.id, Bytes: total}) })
-	}
-	if len(whole) == 0 {
-		return nil
+// heardOut waits until the loop has taken a message: of those that may have megabytes, one at a time is enough in memory.
+func (l *link) heardOut(m wire.Message) bool {
+	done := make(chan struct{})
+	if !l.x.post(func() { l.heard(m); close(done) }) {
+		return false
 	}
 	select {
-	case l.x.jobs <- arrived{l, whole}:
-		return nil
+	case <-done:
+		return true
 	case <-l.x.ended:
-		return errEnded
-	}
-}
-
-// claim finds the chunk that a piece continues. Nil means a chunk that was called off: the piece is to be swallowed.
-func (l *link) claim(p wire.Piece) (*arrival, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.expects[p.Chunk]
-	if left, gone := l.revoked[p.Chunk]; gone && p.Length <= left && (a == nil || int(p.Offset) != a.got) {
-		if left -= p.Length; left == 0 {
-			delete(l.revoked, p.Chunk)
-		} else {
-			l.revoked[p.Chunk] = left
-		}
-		return nil, nil
-	}
-	if a == nil {
-		return nil, errUnsolicited
-	}
-	if int(p.Offset) != a.got || int(p.Length) > a.size-a.got || (p.Length == 0 && a.size > 0) {
-		return nil, errPieceOrder
-	}
-	if a.buf == nil {
-		a.buf = buffer(a.size)
-	}
-	a.reading = true
-	return a, nil
-}
-
-// filled notes n more bytes of a and reports whether it is complete and still wanted.
-func (l *link) filled(a *arrival, n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a.got += n
-	a.reading = false
-	if a.off {
-		l.callOff(a)
 		return false
 	}
-	if a.got < a.size {
-		return false
-	}
-	delete(l.expects, a.chunk)
-	return true
 }
 
 // hangUp says goodbye after what is queued, and ends the stream for good when the peer has had its time to read it.
 func (l *link) hangUp(code wire.Code) {
+	l.left.Store(true)
 	l.out.end(code)
+	l.str.SetWriteDeadline(time.Now().Add(byeTimeout)) // for what is being written just now
+}
+
+// shun lets a peer that is being left read the goodbye, and passes over what it sends meanwhile. The deadline holds for all
+// of it.
+func (l *link) shun() {
+	l.str.SetReadDeadline(time.Now().Add(resetGrace))
+	io.Copy(io.Discard, l.str) // its error is the end that is waited for
+}
+
+// part is called when the reader ends and when the writer does. The second time nobody uses the stream any more, and it is
+// given back: CloseRead and CloseWrite alone would leave it on the books of the connection for ever. Who broke the protocol is
+// told that nothing more is taken.
+func (l *link) part() {
+	if !l.parted.Swap(true) {
+		return
+	}
+	if l.broken.Load() {
+		l.str.Reset()
+		return
+	}
+	l.str.Close()
 }
 
 // close frees what the link holds, once its reader has ended.

@@ -16,6 +16,8 @@ type outbox struct {
 	frames []byte     // encoded control messages
 	asks   []uint32   // tree requests: inner nodes to skip
 	chunks []content.Range
+	going  uint32 // the chunk that is being sent, if there is one
+	gone   bool   // there is none, or it was withdrawn
 	ending bool
 	code   wire.Code
 }
@@ -62,23 +64,37 @@ func (o *outbox) give(ranges []content.Range) {
 	o.rouse()
 }
 
-// withdraw takes chunks out that have not been sent.
-func (o *outbox) withdraw(ranges []content.Range) {
+// withdraw takes chunks out, returns those whose sending had not begun, and has the one that is being sent cut short.
+func (o *outbox) withdraw(ranges []content.Range) (unsent []uint32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range ranges {
-		o.chunks = cut(o.chunks, r)
+		o.chunks, unsent = cut(o.chunks, r, unsent)
+		if o.going >= r.First && o.going-r.First < r.Count {
+			o.gone = true
+		}
 	}
+	return unsent
 }
 
-// cut removes r from ranges.
-func cut(ranges []content.Range, r content.Range) []content.Range {
+// wanted reports whether the chunk that is being sent was not withdrawn.
+func (o *outbox) wanted() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.gone
+}
+
+// cut removes r from ranges, and adds what it removed to gone.
+func cut(ranges []content.Range, r content.Range, gone []uint32) ([]content.Range, []uint32) {
 	var out []content.Range
 	for _, x := range ranges {
 		lo, hi := max(x.First, r.First), min(x.First+x.Count, r.First+r.Count)
 		if lo >= hi {
 			out = append(out, x)
 			continue
+		}
+		for n := lo; n < hi; n++ {
+			gone = append(gone, n)
 		}
 		if x.First < lo {
 			out = append(out, content.Range{First: x.First, Count: lo - x.First})
@@ -87,7 +103,7 @@ func cut(ranges []content.Range, r content.Range) []content.Range {
 			out = append(out, content.Range{First: hi, Count: end - hi})
 		}
 	}
-	return out
+	return out, gone
 }
 
 // end makes the writer say goodbye and stop. Only the first call counts.
@@ -130,6 +146,7 @@ func (o *outbox) next() (ask *uint32, chunk uint32, some, ending bool) {
 func (o *outbox) pop() uint32 {
 	r := &o.chunks[0]
 	n := r.First
+	o.going, o.gone = n, false
 	r.First++
 	if r.Count--; r.Count == 0 {
 		o.chunks = o.chunks[1:]

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -36,14 +37,14 @@ func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 func (h *half) Read(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.buf) == 0 {
+	for len(h.buf) == 0 || passed(h.read) { // as on a socket, a deadline that has passed counts even if there is something
 		switch {
 		case h.reset:
 			return 0, network.ErrReset
-		case h.closed:
-			return 0, io.EOF
 		case passed(h.read):
 			return 0, os.ErrDeadlineExceeded
+		case h.closed:
+			return 0, io.EOF
 		}
 		h.changed.Wait()
 	}
@@ -97,18 +98,42 @@ type pipeStream struct {
 	network.Stream // nil: what is not written here is not used
 	in, out        *half
 	conn           pipeConn
+	rate           int           // bytes a second that Write lets through; zero: any
+	lag            time.Duration // that each Write takes besides
+	host           *pipeHost     // whose end it is; nil if nobody counts
 }
 
 func newPipe(a, b peer.ID, limit int) (atA, atB *pipeStream) {
 	up, down := newHalf(limit), newHalf(limit)
-	return &pipeStream{in: down, out: up, conn: pipeConn{local: a, remote: b}},
-		&pipeStream{in: up, out: down, conn: pipeConn{local: b, remote: a}}
+	return &pipeStream{in: down, out: up, conn: pipeConn{local: a, remote: b, up: up}},
+		&pipeStream{in: up, out: down, conn: pipeConn{local: b, remote: a, up: up}}
 }
 
-func (s *pipeStream) Read(p []byte) (int, error)  { return s.in.Read(p) }
-func (s *pipeStream) Write(p []byte) (int, error) { return s.out.Write(p) }
-func (s *pipeStream) Close() error                { s.CloseRead(); return s.CloseWrite() }
-func (s *pipeStream) CloseWrite() error           { s.out.set(func() { s.out.closed = true }); return nil }
+func (s *pipeStream) Close() error      { s.CloseRead(); return s.CloseWrite() }
+func (s *pipeStream) CloseWrite() error { s.out.set(func() { s.out.closed = true }); return nil }
+
+func (s *pipeStream) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	if s.host != nil {
+		s.host.taken.Add(int64(n))
+	}
+	return n, err
+}
+
+func (s *pipeStream) Write(p []byte) (int, error) {
+	pause := s.lag
+	if s.rate > 0 {
+		pause += time.Duration(len(p)) * time.Second / time.Duration(s.rate)
+	}
+	if pause > 0 {
+		time.Sleep(pause)
+	}
+	n, err := s.out.Write(p)
+	if s.host != nil {
+		s.host.sent.Add(int64(n))
+	}
+	return n, err
+}
 
 func (s *pipeStream) CloseRead() error {
 	s.in.set(func() { s.in.closed, s.in.buf = true, nil })
@@ -138,6 +163,13 @@ func (s *pipeStream) Protocol() protocol.ID              { return Protocol }
 type pipeConn struct {
 	network.Conn
 	local, remote peer.ID
+	up            *half // whose reset stands for the end of the connection
+}
+
+func (c pipeConn) IsClosed() bool {
+	c.up.mu.Lock()
+	defer c.up.mu.Unlock()
+	return c.up.reset
 }
 
 func (c pipeConn) RemotePeer() peer.ID { return c.remote }
@@ -155,6 +187,8 @@ type pipeNet struct {
 	mu    sync.Mutex
 	hosts map[peer.ID]*pipeHost
 	limit int // bytes that one direction of a stream holds
+	rate  int // see pipeStream
+	lag   time.Duration
 }
 
 type pipeHost struct {
@@ -163,6 +197,9 @@ type pipeHost struct {
 	mu      sync.Mutex
 	handler network.StreamHandler
 	dialed  []*pipeStream
+	calls   map[peer.ID]int // dials, successful or not
+
+	sent, taken atomic.Int64 // bytes, on all its streams
 }
 
 var errNobody = errors.New("nobody there")
@@ -172,10 +209,13 @@ func newPipeNet() *pipeNet { return &pipeNet{hosts: make(map[peer.ID]*pipeHost),
 func (n *pipeNet) host(name string) *pipeHost {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h := &pipeHost{net: n, id: peer.ID(name)}
+	h := &pipeHost{net: n, id: named(name), calls: make(map[peer.ID]int)}
 	n.hosts[h.id] = h
 	return h
 }
+
+// named is a peer ID that holds a name; of names of equal length the order is theirs.
+func named(name string) peer.ID { return peer.ID("\x00" + string(rune(len(name))) + name) }
 
 func (h *pipeHost) ID() peer.ID { return h.id }
 
@@ -190,8 +230,12 @@ func (h *pipeHost) RemoveStreamHandler(protocol.ID) { h.SetStreamHandler(Protoco
 func (h *pipeHost) NewStream(_ context.Context, p peer.ID, _ ...protocol.ID) (network.Stream, error) {
 	h.net.mu.Lock()
 	other := h.net.hosts[p]
-	limit := h.net.limit
+	limit, rate, lag := h.net.limit, h.net.rate, h.net.lag
 	h.net.mu.Unlock()
+	h.mu.Lock()
+	h.calls[p]++
+	h.mu.Unlock()
+	time.Sleep(lag)
 	if other == nil {
 		return nil, errNobody
 	}
@@ -202,6 +246,8 @@ func (h *pipeHost) NewStream(_ context.Context, p peer.ID, _ ...protocol.ID) (ne
 		return nil, errNobody
 	}
 	mine, theirs := newPipe(h.id, p, limit)
+	mine.rate, mine.lag, theirs.rate, theirs.lag = rate, lag, rate, lag
+	mine.host, theirs.host = h, other
 	h.mu.Lock()
 	h.dialed = append(h.dialed, mine)
 	h.mu.Unlock()

@@ -58,21 +58,32 @@ type Config struct {
 	Keep Keeper
 	// Ban is told of peers that sent bad chunks or broke the protocol; nil ignores them.
 	Ban func(peer.ID)
+	// Introducer makes peers of one root known to each other; nil leaves them alone.
+	Introducer Introducer
 	// Log receives what a user does not need to see; nil discards it.
 	Log *slog.Logger
 	// Workers hash and write chunks, per session; zero means one a core.
 	Workers int
+	// Rates are the limits to begin with; see SetRates.
+	Rates Rates
+	// Exempt says over which connections the rates do not count; nil means none.
+	Exempt func(network.Conn) bool
 }
 
 // Service is one node's end of the transfer protocol.
 type Service struct {
-	host    Host
-	library Library
-	keep    Keeper
-	ban     func(peer.ID)
-	log     *slog.Logger
-	workers int
-	slots   slots // of all uploads
+	host       Host
+	library    Library
+	keep       Keeper
+	ban        func(peer.ID)
+	introducer Introducer
+	log        *slog.Logger
+	workers    int
+	slots      *slots // of all uploads
+	stalls     stalls
+
+	exempt           func(network.Conn) bool
+	upGate, downGate *gate
 
 	down, up atomic.Int64 // chunk bytes since the start: verified, and sent
 
@@ -81,6 +92,7 @@ type Service struct {
 	group    *errgroup.Group // runs sessions that only serve; nil while the service does not run
 	ctx      context.Context
 	perPeer  map[peer.ID]*Volume
+	promised int // bytes that downloads may have asked for and not stored
 }
 
 // Volume counts chunk bytes exchanged with one peer.
@@ -90,9 +102,14 @@ type Volume struct{ Down, Up int64 }
 func New(c Config) *Service {
 	s := &Service{
 		host: c.Host, library: c.Library, keep: c.Keep, ban: c.Ban, log: c.Log, workers: c.Workers,
-		slots:    make(slots, uploadSlots),
-		sessions: make(map[cid.Cid][]*Session),
-		perPeer:  make(map[peer.ID]*Volume),
+		introducer: c.Introducer,
+		slots:      newSlots(uploadSlots),
+		stalls:     newStalls(),
+		exempt:     c.Exempt,
+		upGate:     newGate(content.ChunkSize),
+		downGate:   newGate(0),
+		sessions:   make(map[cid.Cid][]*Session),
+		perPeer:    make(map[peer.ID]*Volume),
 	}
 	if s.keep == nil {
 		s.keep = connmgr.NullConnMgr{}
@@ -106,6 +123,7 @@ func New(c Config) *Service {
 	if s.workers <= 0 {
 		s.workers = defaultWorkers()
 	}
+	s.SetRates(c.Rates)
 	return s
 }
 
@@ -115,6 +133,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.group, s.ctx = group, ctx
 	s.mu.Unlock()
+	group.Go(func() error { s.stalls.run(ctx); return nil })
 	s.host.SetStreamHandler(Protocol, s.handle)
 	<-ctx.Done()
 	s.host.RemoveStreamHandler(Protocol)
@@ -182,7 +201,7 @@ func (s *Service) greet(str network.Stream) error {
 		return err
 	}
 	str.SetDeadline(time.Now().Add(helloTimeout))
-	in := wire.NewReader(str)
+	in := wire.NewReader(s.sips(str))
 	m, err := in.Next()
 	if err != nil {
 		str.ResetWithError(network.StreamProtocolViolation)
@@ -196,7 +215,7 @@ func (s *Service) greet(str network.Stream) error {
 	if session == nil {
 		return refuse(str, code)
 	}
-	if !session.admit(str, in) {
+	if !session.admit(str, in, hello) {
 		return refuse(str, wire.ByeNotHere)
 	}
 	return nil
@@ -217,7 +236,8 @@ func refuse(str network.Stream, code wire.Code) error {
 
 // serving returns the session that answers for root: a download that knows its tree, or one made for the purpose.
 func (s *Service) serving(root cid.Cid) (*Session, wire.Code) {
-	if x := s.open(root); x != nil {
+	x := s.open(root)
+	if x != nil && x.begun() {
 		return x, wire.ByeOK
 	}
 	s.mu.Lock()
@@ -227,20 +247,23 @@ func (s *Service) serving(root cid.Cid) (*Session, wire.Code) {
 		return nil, wire.ByeStopping
 	}
 	tree, err := s.library.Tree(ctx, root)
+	if err != nil && x != nil {
+		return x, wire.ByeOK
+	}
 	if err != nil {
 		return nil, wire.ByeNotHere
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, x := range s.sessions[root] { // another stream may have been quicker
-		if x.serves() {
+		if x.serves() && x.begun() {
 			return x, wire.ByeOK
 		}
 	}
 	if s.group == nil {
 		return nil, wire.ByeStopping
 	}
-	x := s.newSession(root, SessionOptions{Tree: tree})
+	x = s.newSession(root, SessionOptions{Tree: tree})
 	x.idle = serveIdle
 	s.sessions[root] = append(s.sessions[root], x)
 	x.begin(nil, full(tree))
@@ -248,16 +271,20 @@ func (s *Service) serving(root cid.Cid) (*Session, wire.Code) {
 	return x, wire.ByeOK
 }
 
-// open returns a session of root that serves already.
+// open returns a session of root that others can join, one that knows what it has if there is one.
 func (s *Service) open(root cid.Cid) *Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var waits *Session
 	for _, x := range s.sessions[root] {
-		if x.serves() {
+		if x.serves() && x.begun() {
 			return x
 		}
+		if x.serves() {
+			waits = x
+		}
 	}
-	return nil
+	return waits
 }
 
 func (s *Service) enter(x *Session) {

@@ -2,10 +2,12 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -51,6 +53,9 @@ type Session struct {
 	sink Sink
 	open bool // begin was called: streams from others can be served
 
+	came         atomic.Int64 // bytes of chunks, whole or not
+	rate, upRate meter        // of bytes as they come and go
+
 	// What follows belongs to the loop.
 	engine   *engine.Engine
 	have     *content.Set
@@ -58,14 +63,15 @@ type Session struct {
 	lastLink engine.Peer
 	contacts map[peer.ID]*contact
 	dialing  int
+	exchange exchange
 	shape    shape
-	quietAt  time.Time // since when there have been no links
-	stored   int64     // bytes of chunks that came in, verified and written
-	given    int64     // bytes of chunks sent
-	total    int64     // bytes that were wanted
-	rate     meter
-	upRate   meter
-	finished chan error // told once, when every wanted chunk is there or the sink failed
+	quietAt  time.Time    // since when there have been no links
+	stored   int64        // bytes of chunks that came in, verified and written
+	given    int64        // bytes of chunks sent
+	total    int64        // bytes that were wanted
+	wasted   atomic.Int64 // bytes of chunks that came for nothing
+	asks     int          // bytes that may be asked for and not stored; promised by the service
+	finished chan error   // told once, when every wanted chunk is there or the sink failed
 }
 
 // Session prepares a download of root. Run must be called for anything to happen.
@@ -78,6 +84,7 @@ func (s *Service) newSession(root cid.Cid, o SessionOptions) *Session {
 		shapeKnown: make(chan struct{}),
 		links:      make(map[engine.Peer]*link),
 		contacts:   make(map[peer.ID]*contact),
+		exchange:   newExchange(o.Leech),
 		quietAt:    time.Now(),
 	}
 	if o.Tree != nil {
@@ -114,6 +121,7 @@ func (x *Session) loop() {
 		x.svc.leave(x)
 		close(x.ended)
 		x.drain() // a stream that came in at the last moment gets its goodbye like the others
+		x.svc.repay(x.asks)
 	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -177,6 +185,7 @@ func (x *Session) wake(now time.Time) time.Time {
 	}
 	sooner(x.shape.deadline)
 	sooner(x.nextContact())
+	sooner(x.exchange.due)
 	if x.idle > 0 && len(x.links) == 0 {
 		sooner(x.quietAt.Add(x.idle))
 	}
@@ -191,13 +200,18 @@ func (x *Session) tick(now time.Time) {
 		x.step(engine.Tick{})
 	}
 	x.shapeDue(now)
+	x.tellDue(now)
 }
 
-// serves reports whether streams from others can join this session.
-func (x *Session) serves() bool {
+// serves reports whether streams from others can join this session. While the tree is still on its way they can too: peers
+// that start at the same time must not send each other away.
+func (x *Session) serves() bool { return !x.leech }
+
+// begun reports whether the exchange of chunks has begun.
+func (x *Session) begun() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.open && !x.leech
+	return x.open
 }
 
 // Tree returns the root's shape, once some peer has given it.
@@ -241,8 +255,11 @@ func (x *Session) begin(sink Sink, have *content.Set) {
 	for i := range sizes {
 		sizes[i] = uint32(x.tree.ChunkLen(uint32(i)))
 	}
+	if sink != nil && x.asks == 0 {
+		x.asks = x.svc.promise()
+	}
 	x.engine = engine.New(engine.Config{
-		Sizes: sizes, Seed: rand.Uint64(), MaxInFlight: maxInFlight, TakeOnly: x.leech,
+		Sizes: sizes, Seed: rand.Uint64(), MaxInFlight: x.asks, Shared: x.svc.upGate.limited.Load(), TakeOnly: x.leech,
 	})
 	x.have = have.Clone()
 	x.finished = make(chan error, 1)
@@ -257,6 +274,7 @@ func (x *Session) begin(sink Sink, have *content.Set) {
 // Want adds chunks to what is to be fetched. Those that a reader waits for in order come first, lowest number first.
 func (x *Session) Want(ranges []content.Range, inOrder bool) {
 	x.post(func() {
+		x.exchange.over = false
 		for _, r := range ranges {
 			for n := r.First; n < r.First+r.Count; n++ {
 				x.total += int64(x.tree.ChunkLen(n))
@@ -288,6 +306,7 @@ func (x *Session) Wait(ctx context.Context) error {
 }
 
 func (x *Session) finish(err error) {
+	x.exchange.over = true
 	select {
 	case x.finished <- err:
 	default:
@@ -312,6 +331,12 @@ func (x *Session) act(a engine.Action) {
 		x.with(a.Peer, func(l *link) { l.revoke(a.Ranges) })
 	case engine.Give:
 		x.with(a.Peer, func(l *link) { l.give(a.Ranges) })
+	case engine.Seek:
+		x.with(a.Peer, func(l *link) { l.say(wire.Seek{Ranges: a.Ranges}) })
+	case engine.Announce:
+		x.with(a.Peer, func(l *link) { l.say(wire.Coming{Ranges: a.Ranges}) })
+	case engine.Offer:
+		x.with(a.Peer, func(l *link) { l.say(wire.Offer{Ranges: a.Ranges}) })
 	case engine.Tell:
 		x.with(a.Peer, func(l *link) { l.say(wire.Have{Ranges: a.Ranges}) })
 	case engine.Decline:
@@ -339,14 +364,23 @@ func (x *Session) with(p engine.Peer, f func(*link)) {
 }
 
 // admit takes over a stream that a peer opened and greeted; false when the session has just ended.
-func (x *Session) admit(str network.Stream, in *wire.Reader) bool {
+func (x *Session) admit(str network.Stream, in *wire.Reader, hello wire.Hello) bool {
 	return x.post(func() {
 		l := x.link(str, in)
-		l.greeted = true
-		l.say(wire.Hello{Root: x.root})
-		x.start(l)
-		x.join(l)
+		l.hello = hello
+		if !x.crossed(l) {
+			x.welcome(l)
+		}
 	})
+}
+
+// welcome answers a stream that a peer opened.
+func (x *Session) welcome(l *link) {
+	l.greeted = true
+	l.say(x.hello())
+	x.start(l)
+	x.contactJoined(l)
+	x.join(l)
 }
 
 // link makes the session's end of a stream; start sets it going.
@@ -362,12 +396,17 @@ func (x *Session) link(str network.Stream, in *wire.Reader) *link {
 
 func (x *Session) start(l *link) {
 	x.group.Go(func() error {
+		defer l.part()
 		err := l.read()
 		x.post(func() { x.ebb(l, err) })
+		if err != io.EOF {
+			l.shun()
+		}
 		l.close()
 		return nil
 	})
 	x.group.Go(func() error {
+		defer l.part()
 		if err := l.write(x.ctx); err != nil {
 			x.post(func() { x.drop(l, err) })
 			l.str.Reset()
@@ -383,13 +422,10 @@ func (x *Session) join(l *link) {
 	}
 	l.joined = true
 	x.step(engine.Joined{Peer: l.id})
-	if !l.valid(l.early) {
-		x.drop(l, &PeerError{l.peer, "have", errOutOfTurn})
-		return
-	}
-	if len(l.early) > 0 {
-		x.step(engine.Has{Peer: l.id, Ranges: l.early})
-		l.early = nil
+	early := l.early
+	l.early, l.waiting = nil, 0
+	for _, m := range early {
+		l.heard(m)
 	}
 }
 
@@ -420,6 +456,9 @@ func (x *Session) drop(l *link, err error) {
 		return
 	}
 	delete(x.links, l.id)
+	close(l.gone)
+	var breach *PeerError
+	l.broken.Store(errors.As(err, &breach))
 	x.svc.keep.Unprotect(l.peer, l.tag())
 	if len(x.links) == 0 {
 		x.quietAt = time.Now()
@@ -429,11 +468,13 @@ func (x *Session) drop(l *link, err error) {
 		x.step(engine.Left{Peer: l.id})
 	}
 	l.hangUp(wire.ByeProtocol)
+	x.remember(l, err)
 	x.shapeLost(l)
 	x.contactLost(l, err)
 }
 
 func (x *Session) closeLinks(code wire.Code) {
+	x.unparkAll()
 	for _, l := range x.links {
 		x.svc.keep.Unprotect(l.peer, l.tag())
 		l.hangUp(code)

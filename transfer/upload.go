@@ -23,11 +23,15 @@ func (l *link) write(ctx context.Context) error {
 		case ending:
 			return w.goodbye()
 		case ask != nil:
-			if err := l.serveShape(*ask); err != nil {
+			if err := l.serveShape(*ask); errors.Is(err, errGone) {
+				l.out.end(wire.ByeStopping)
+			} else if err != nil {
 				return &PeerError{l.peer, "send tree", err}
 			}
 		case some:
-			if err := w.upload(ctx, chunk); err != nil {
+			if err := w.upload(ctx, chunk); errors.Is(err, errGone) {
+				l.out.end(wire.ByeStopping) // unless it has been ended already
+			} else if err != nil {
 				return err
 			}
 		default:
@@ -66,17 +70,39 @@ func (w *writer) goodbye() error {
 	if err := w.link.send(wire.Bye{Code: code}); err != nil {
 		return err
 	}
-	w.link.str.SetReadDeadline(time.Now().Add(helloTimeout)) // the other side hangs up too, or the reader gives up waiting
+	if w.link.broken.Load() {
+		w.link.str.SetReadDeadline(time.Now().Add(resetGrace))
+		return nil // the reset comes then, which is not possible once both directions are closed
+	}
+	w.link.str.SetReadDeadline(time.Now().Add(byeTimeout)) // the other side hangs up too, or the reader gives up waiting
 	return w.link.str.CloseWrite()
 }
 
 // put writes bytes that are whole frames, or the next part of one.
 func (l *link) put(b []byte) error {
-	l.str.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := l.str.Write(b); err != nil {
-		return &PeerError{l.peer, "write", err}
+	for {
+		timeout := writeTimeout
+		if l.left.Load() {
+			timeout = byeTimeout
+		}
+		l.x.svc.stalls.moves(l, time.Now())
+		l.str.SetWriteDeadline(time.Now().Add(timeout))
+		n, err := l.str.Write(b)
+		l.x.svc.stalls.moves(l, time.Time{})
+		if err == nil {
+			return nil
+		}
+		if n < leastWrite || !isTimeout(err) || l.left.Load() {
+			return &PeerError{l.peer, "write", err}
+		}
+		b = b[n:] // it reads, if only slowly: its user may have said how fast
+		l.stillTaking()
 	}
-	return nil
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }
 
 // send writes one message at once. Only the writer may call it.
@@ -90,14 +116,16 @@ func (l *link) send(m wire.Message) error {
 
 // upload reads one chunk and sends it; small ones take as many as fit along in one frame.
 func (w *writer) upload(ctx context.Context, chunk uint32) error {
-	s := w.link.x.svc.slots
-	if err := s.take(ctx); err != nil {
+	s, stalls := w.link.x.svc.slots, &w.link.x.svc.stalls
+	take := func(ctx context.Context) error { return s.take(w.link.peer, w.link.gone, ctx.Done()) }
+	if err := stalls.wait(ctx, w.link, take); err != nil {
 		return err
 	}
-	defer s.put()
+	defer s.put(w.link.peer)
+	defer stalls.done(w.link)
 	buf := uploadBuffers.Get().(*uploadBuffer)
 	defer uploadBuffers.Put(buf)
-	if w.link.x.tree.ChunkLen(chunk) <= smallChunk {
+	if w.link.x.tree.ChunkLen(chunk) <= min(smallChunk, w.link.frameSize()) {
 		return w.uploadSmall(chunk, buf[:])
 	}
 	return w.uploadBig(chunk, buf[:])
@@ -117,8 +145,10 @@ func (w *writer) uploadBig(chunk uint32, buf []byte) error {
 	if err != nil {
 		return w.sent(nil, []uint32{chunk}, 0)
 	}
-	for off := 0; off < n; off += pieceSize {
-		size := min(pieceSize, n-off)
+	written := 0
+	for off, size := 0, 0; off < n && w.link.out.wanted(); off += size {
+		size = min(w.link.frameSize(), n-off)
+		written += size
 		pieces := []wire.Piece{{Chunk: chunk, Offset: uint32(off), Length: uint32(size)}}
 		if err := w.data(pieces, buf, headRoom+off, size); err != nil {
 			return err
@@ -127,13 +157,13 @@ func (w *writer) uploadBig(chunk uint32, buf []byte) error {
 			return err
 		}
 	}
-	return w.sent([]uint32{chunk}, nil, n)
+	return w.sent([]uint32{chunk}, nil, written)
 }
 
 // uploadSmall fills one frame with the chunks that are next in the queue.
 func (w *writer) uploadSmall(chunk uint32, buf []byte) error {
 	x := w.link.x
-	payload := buf[headRoom : headRoom+pieceSize]
+	payload := buf[headRoom : headRoom+max(w.link.frameSize(), x.tree.ChunkLen(chunk))]
 	var pieces []wire.Piece
 	var sent, missing []uint32
 	used := 0
@@ -166,8 +196,16 @@ func (w *writer) data(pieces []wire.Piece, buf []byte, at, n int) error {
 		return err
 	}
 	w.head = head
+	if err := w.link.maySend(n); err != nil {
+		return err
+	}
 	copy(buf[at-len(head):], head)
-	return w.link.put(buf[at-len(head) : at+n])
+	if err := w.link.put(buf[at-len(head) : at+n]); err != nil {
+		return err
+	}
+	w.link.x.upRate.add(time.Now(), n)
+	w.link.stillTaking()
+	return nil
 }
 
 // sent tells the loop what went out, and the peer what could not be read.
@@ -177,7 +215,7 @@ func (w *writer) sent(chunks, missing []uint32, bytes int) error {
 	l.x.svc.count(l.peer, 0, int64(bytes))
 	l.x.post(func() {
 		l.x.given += int64(bytes)
-		l.x.upRate.add(time.Now(), bytes)
+		l.upRate.add(time.Now(), bytes)
 		if l.x.links[l.id] != l {
 			return
 		}
@@ -185,7 +223,7 @@ func (w *writer) sent(chunks, missing []uint32, bytes int) error {
 			l.say(wire.Cannot{Code: wire.CannotRead, Ranges: rangesOf(missing)})
 		}
 		settled := append(chunks, missing...)
-		l.x.step(engine.Gave{Peer: l.id, Chunks: settled})
+		l.x.step(engine.Gave{Peer: l.id, Chunks: settled, Bytes: bytes})
 		l.x.paid(l, len(settled))
 	})
 	return nil

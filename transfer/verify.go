@@ -1,8 +1,6 @@
 package transfer
 
 import (
-	"time"
-
 	"github.com/shoal-p2p/shoal/content"
 	"github.com/shoal-p2p/shoal/transfer/engine"
 )
@@ -38,10 +36,9 @@ func (x *Session) settle(j arrived) {
 		a.buf = nil
 	}
 	l := j.link
-	l.down.Add(int64(bytes))
 	x.svc.count(l.peer, int64(bytes), 0)
 	x.post(func() {
-		x.settled(l, good, bad, bytes)
+		x.settled(l, good, bad)
 		for _, n := range lost {
 			x.step(engine.Failed{Peer: l.id, Chunk: n})
 		}
@@ -52,9 +49,9 @@ func (x *Session) settle(j arrived) {
 }
 
 // settled runs on the loop.
-func (x *Session) settled(l *link, good, bad []uint32, bytes int) {
+func (x *Session) settled(l *link, good, bad []uint32) {
+	bytes := l.fresh(good)
 	x.stored += int64(bytes)
-	x.rate.add(time.Now(), bytes)
 	for _, n := range good {
 		x.have.Add(int(n))
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/shoal-p2p/shoal/content"
@@ -62,10 +63,7 @@ func (s *shelf) ReadChunk(d content.Digest, buf []byte) (int, error) {
 func (s *shelf) put(t testing.TB, size int, seed uint64) *content.Tree {
 	t.Helper()
 	data := make([]byte, size)
-	r := rand.New(rand.NewPCG(seed, 1))
-	for i := range data {
-		data[i] = byte(r.Uint32())
-	}
+	rand.NewChaCha8([32]byte{byte(seed)}).Read(data)
 	leaves := make([]content.Digest, content.ChunkCount(int64(size)))
 	if err := content.HashSpan(bytes.NewReader(data), int64(size), 0, len(leaves), leaves, make([]byte, content.ChunkSize)); err != nil {
 		t.Fatal(err)
@@ -205,12 +203,16 @@ func inWorld(t *testing.T, f func(w *world)) {
 type member struct {
 	*Service
 	*shelf
-	host *pipeHost
+	host  *pipeHost
+	trust *trust
 }
 
-func (w *world) member(name string) *member {
-	m := &member{shelf: newShelf(), host: w.net.host(name)}
-	m.Service = New(Config{Host: m.host, Library: m.shelf, Workers: 2, Ban: func(p peer.ID) {
+func (w *world) member(name string) *member { return w.limited(name, Rates{}, nil) }
+
+// limited is a member with limits on rates, but for the connections that are exempt.
+func (w *world) limited(name string, r Rates, exempt func(network.Conn) bool) *member {
+	m := &member{shelf: newShelf(), host: w.net.host(name), trust: new(trust)}
+	m.Service = New(Config{Host: m.host, Library: m.shelf, Workers: 2, Introducer: m.trust, Rates: r, Exempt: exempt, Ban: func(p peer.ID) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.bans[m.host.id] == nil {

@@ -30,6 +30,7 @@ type app struct {
 	home    string // absolute, once locate has run
 	network string
 	listen  []string
+	rates   node.Rates
 	json    bool
 	verbose bool
 
@@ -178,6 +179,16 @@ func (a *app) log() *slog.Logger {
 func (a *app) onTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && a.getenv("TERM") != "dumb" && cwriter.IsTerminal(int(f.Fd()))
+}
+
+// terminalSize is how much a terminal shows; a usual size where that is not known.
+func terminalSize(stream any) (columns, rows int) {
+	if f, ok := stream.(*os.File); ok {
+		if columns, rows, err := cwriter.GetSize(int(f.Fd())); err == nil && columns > 0 && rows > 0 {
+			return columns, rows
+		}
+	}
+	return 80, 24
 }
 
 // exactly is cobra.ExactArgs with a message that names what is missing.

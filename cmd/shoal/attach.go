@@ -146,6 +146,12 @@ func (a *app) join(ctx context.Context) (*session, error) {
 			"end that node first, or leave --listen away",
 		}
 	}
+	if a.rates != (node.Rates{}) {
+		return nil, &advised{
+			usage("a node runs on this home already (process %d), so limits like --up-rate come too late", r.about.PID),
+			"start that node with them ('shoal status' shows those it has), or leave them away",
+		}
+	}
 	return &session{peer: r, remote: r, ctx: ctx, close: func() error { return nil }}, nil
 }
 
@@ -164,6 +170,7 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	}
 	n, err := a.open(ctx, node.Config{
 		Home: a.home, Network: node.Network(a.network), Listen: a.listen, Peers: peers, Log: a.log(),
+		Rates: a.rates,
 	})
 	if err != nil {
 		return nil, err

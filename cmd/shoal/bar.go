@@ -38,7 +38,7 @@ func (b *bar) show(e node.Event, since time.Duration) {
 				return nil
 			}
 			return filler.Fill(w, s)
-		}), mpb.PrependDecorators(decor.Any(b.left)), mpb.AppendDecorators(decor.Any(b.right)))
+		}), mpb.PrependDecorators(decor.Any(b.left)), mpb.AppendDecorators(decor.Any(b.right)), mpb.BarExtender(mpb.BarFillerFunc(b.below), false))
 	}
 	b.line.SetTotal(max(e.Total, 0), false)
 	b.line.SetCurrent(max(e.Bytes, 0))
@@ -69,7 +69,22 @@ func (b *bar) right(decor.Statistics) string {
 	if e.Total <= 0 {
 		return ""
 	}
+	if columns, _ := terminalSize(b.w); columns < 70 {
+		return " " + join(portion(e.Bytes, e.Total), speed(e.Rate), eta(e.ETA)) // the peers are listed below
+	}
 	return " " + join(size(e.Bytes)+" of "+size(e.Total), speed(e.Rate), peers(e.Peers), eta(e.ETA))
+}
+
+// below lists the peers, as many as the terminal has room for.
+func (b *bar) below(w io.Writer, s decor.Statistics) error {
+	e, _ := b.now()
+	_, rows := terminalSize(b.w)
+	for _, line := range sourceLines(e, min(sourcesShown, rows-3), s.AvailableWidth-1) {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bar) say(line string) {

@@ -58,7 +58,7 @@ var outcomes = []outcome{
 		node.ErrBusy, "busy", 8, "another process holds the home and does not answer",
 		"wait for that process or end it, or use another home with --home",
 	},
-	{node.ErrStopped, "interrupted", exitInterrupted, "interrupted (^C, SIGTERM); serve and share end with 0 then", ""},
+	{node.ErrStopped, "interrupted", exitInterrupted, "interrupted (^C, SIGTERM); serve, share, seeding and watching end with 0 then", ""},
 	{errPipe, "pipe", 141, "the reader of the output left", ""},
 	{errNoNode, "no_node", exitOther, "anything else", "start one with 'shoal serve'"},
 }

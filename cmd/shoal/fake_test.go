@@ -186,11 +186,12 @@ type command struct {
 
 // world is a home, and the node that commands open on it.
 type world struct {
-	home string
-	node *fake
-	env  map[string]string
-	in   io.Reader
-	open func(context.Context, node.Config) (ownNode, error) // instead of node
+	home           string
+	node           *fake
+	env            map[string]string
+	in             io.Reader
+	stdout, stderr io.Writer                                           // instead of the command's terminals
+	open           func(context.Context, node.Config) (ownNode, error) // instead of node
 }
 
 func newWorld(t *testing.T) *world {
@@ -214,6 +215,12 @@ func (w *world) start(args ...string) *command {
 	c.app = &app{
 		in: w.in, out: c.out, err: c.err, signals: c.signals, exit: func(code int) { c.exits <- code }, open: open,
 		getenv: func(k string) string { return w.env[k] },
+	}
+	if w.stdout != nil {
+		c.app.out = w.stdout
+	}
+	if w.stderr != nil {
+		c.app.err = w.stderr
 	}
 	go func() { c.code <- c.execute(append([]string{"--home", w.home}, args...)) }()
 	return c

@@ -140,6 +140,8 @@ func describe(e node.Event) string {
 		return join("checking "+amount, files(e.Files), speed(e.Rate), eta(e.ETA))
 	case "fetching":
 		return join("fetching "+amount, speed(e.Rate), peers(e.Peers), eta(e.ETA))
+	case "seeding":
+		return join("seeding: "+size(e.Bytes)+" given", speed(e.Rate), peers(e.Peers), eta(e.ETA))
 	case "tree":
 		return join("learning what is in it", count(e.Blocks, "block", "blocks"), peers(e.Peers))
 	case "syncing":

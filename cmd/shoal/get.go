@@ -39,6 +39,7 @@ func (s *sought) seconds() float64 {
 func (a *app) getCommand() *cobra.Command {
 	var output string
 	var force bool
+	var seed seedTime
 	var from sought
 	cmd := &cobra.Command{
 		Use:   "get REF",
@@ -49,7 +50,11 @@ of these from standard input, so that a ticket need not stand in the list of pro
 
 Without -o, it is called as the ticket says, or by the last part of the path, or by its CID.
 
-With --json, what happens is printed as it happens, one event a line; the last one is "done".`,
+With --seed, it goes on serving what it has fetched for so long, or until it is interrupted; the exit code is 0 then. A node
+that runs on this home ('shoal serve') does so anyway, and the command returns at once.
+
+With --json, what happens is printed as it happens, one event a line; the last one is "done". With --seed, events "seeding"
+follow, and one "seeded" when that is over.`,
 		Example: "  shoal get bafybeib…\n  shoal get shoal1… -o ~/Downloads\n  pbpaste | shoal get -",
 		Args:    exactly("REF"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,12 +68,14 @@ With --json, what happens is printed as it happens, one event a line; the last o
 			}
 			return a.get(cmd.Context(), node.FetchRequest{
 				Ref: ref.text, Dest: dest, Force: force, Peers: from.peers, Timeout: from.seconds(),
-			})
+			}, seed)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "where to put it: a new name, or a directory that exists, to put it into")
 	cmd.Flags().BoolVar(&force, "force", false, "replace what stands at the destination")
+	cmd.Flags().Var(&seed, "seed", "how long to go on serving what was fetched, such as 10m, or 'forever'; 0 is not at all")
 	from.flags(cmd)
+	a.rateFlags(cmd)
 	return cmd
 }
 
@@ -140,18 +147,39 @@ func (r typedRef) defaultName() string {
 	return r.CID
 }
 
-func (a *app) get(ctx context.Context, request node.FetchRequest) error {
-	return a.with(ctx, func(ctx context.Context, s *session) error {
-		done, err := s.Fetch(ctx, request, s.tell.event)
-		s.tell.stop()
-		if err != nil {
-			return err
+func (a *app) get(ctx context.Context, request node.FetchRequest, seed seedTime) error {
+	var done node.Event
+	var until time.Time
+	err := a.with(ctx, func(ctx context.Context, s *session) error {
+		if done.Kind == "" {
+			e, err := s.Fetch(ctx, request, s.tell.event)
+			s.tell.stop()
+			if err != nil {
+				return err
+			}
+			if done = e; seed.length > 0 {
+				until = time.Now().Add(seed.length)
+			}
+			if err := a.printDone(done); err != nil && (s.remote != nil || !seed.wanted()) {
+				return err
+			}
 		}
-		if a.json {
-			return printJSON(a.out, done)
+		if !seed.wanted() {
+			return nil
 		}
-		return a.printFetched(done)
+		return a.seed(ctx, s, done, until)
 	})
+	if done.Kind != "" && seed.wanted() && interrupted(ctx) {
+		return nil // that is how seeding ends
+	}
+	return err
+}
+
+func (a *app) printDone(done node.Event) error {
+	if a.json {
+		return printJSON(a.out, done)
+	}
+	return a.printFetched(done)
 }
 
 func (a *app) printFetched(e node.Event) error {
@@ -174,5 +202,6 @@ func (a *app) printFetched(e node.Event) error {
 		text += fmt.Sprintf("; %s were here already", size(e.Present))
 	}
 	a.remark("%s", join(text, fmt.Sprintf("%s in all", size(e.Bytes))))
+	a.printSources(e)
 	return nil
 }

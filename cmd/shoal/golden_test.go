@@ -50,7 +50,17 @@ func hostile() *fake {
 		return node.Status{
 			ID: "12D3KooWSelf", Version: "v1", Home: "/home/" + all, PID: 42, Network: node.LAN, Uptime: 3725, Addrs: []string{"/ip4/10.0.0.1/tcp/4001"},
 			Shares: 2, Stale: 1, Peers: 1, Memory: 50 << 20, Down: 1 << 40, Up: 999,
-			Transfers: []node.Transfer{{CID: aCID, Direction: "down", Peers: 2, Bytes: 5 << 20, Total: 10 << 20, Rate: 1 << 20}},
+			Transfers: []node.Transfer{
+				{
+					CID: aCID, Name: all, Direction: "both", Peers: 2, Bytes: 5 << 20, Total: 10 << 20, Rate: 1 << 20, Sent: 3 << 20, UpRate: 2 << 20,
+					Duplicate: 1 << 19, Sources: []node.Source{
+						{Peer: "12D3KooWPeer", Addr: "/ip4/10.0.0.7/tcp/4001", Bytes: 4 << 20, Rate: 1 << 20, Bad: 1, Duplicate: 1 << 19},
+						{Peer: "12D3KooW\x1b[2JOther", Addr: "/ip4/10.0.0.8/tcp/1/p2p-circuit" + all, Relayed: true, Bytes: 1 << 20, Sent: 3 << 20, UpRate: 2 << 20},
+					},
+				},
+				{CID: aCID, Direction: "down", Peers: 1, Bytes: 5},
+				{CID: aCID, Name: "photos", Direction: "up", Peers: 1, Sent: 7 << 30, Sources: []node.Source{{Peer: "12D3KooWPeer", Sent: 7 << 30}}},
+			},
 		}, nil
 	}
 	n.check = func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error) {
@@ -67,7 +77,10 @@ func hostile() *fake {
 		emit(node.Event{Kind: "finding", Message: "asking " + all})
 		return node.Event{
 			Kind: "done", CID: aCID, Path: "/home/u/" + all, Bytes: 3 << 20, Seconds: 2, Present: 1 << 20, Files: 2,
-			Sources: []node.Source{{Peer: "12D3KooWPeer", Addr: "/ip4/10.0.0.7/tcp/4001", Bytes: 2 << 20, Bad: 1}},
+			Duplicate: 1 << 19, Sources: []node.Source{
+				{Peer: "12D3KooWPeer", Addr: "/ip4/10.0.0.7/tcp/4001", Bytes: 2<<20 - 1000, Bad: 1, Duplicate: 1 << 19},
+				{Peer: "12D3KooWOther\x1b[2J", Addr: "/ip4/10.0.0.8/tcp/1/p2p-circuit\u202e", Relayed: true, Bytes: 1000},
+			},
 			Skipped: []node.Skipped{{Path: all, Reason: "unsafe\x1b"}},
 		}, nil
 	}
@@ -93,6 +106,7 @@ func TestHostileNamesRender(t *testing.T) {
 		{"shares", []string{"shares"}},
 		{"peers", []string{"peers"}},
 		{"status", []string{"status"}},
+		{"status-peers", []string{"status", "--peers"}},
 		{"check", []string{"check"}},
 		{"share", []string{"share", "x"}},
 		{"get", []string{"get", aCID, "-o", dest}},

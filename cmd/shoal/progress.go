@@ -14,6 +14,7 @@ const (
 	progressTick  = 250 * time.Millisecond
 	progressGap   = time.Second             // between two lines, at least
 	progressQuiet = 1500 * time.Millisecond // without news, then the last line is said again
+	progressNames = 10 * time.Second        // between two lines that name the sources
 )
 
 // teller tells the user what goes on until it is stopped.
@@ -44,7 +45,8 @@ type progress struct {
 	news    bool       // last has not been printed
 	spoke   time.Time  // when a line was printed
 	spoken  bool
-	notes   []string // remarks that wait for their turn
+	named   time.Time // when the sources were named, or nearly so
+	notes   []string  // remarks that wait for their turn
 	pace    pace
 	stopped bool
 }
@@ -130,12 +132,26 @@ func (p *progress) tell(now time.Time) {
 	case len(p.notes) > 0:
 		p.line(now, p.notes[0])
 		p.notes = p.notes[1:]
+	case p.sourcesDue(now):
+		p.named = now
+		p.line(now, sourcesText(p.last))
 	case p.news:
 		p.news = false
 		p.line(now, describe(p.last))
 	case silent >= progressQuiet:
 		p.line(now, fmt.Sprintf("%s (for %s)", describe(p.last), span(now.Sub(p.began).Seconds())))
 	}
+}
+
+// sourcesDue reports whether it is time to say again who gives: first soon after it has begun, and then now and then.
+func (p *progress) sourcesDue(now time.Time) bool {
+	if p.last.Kind != "fetching" || len(p.last.Sources) == 0 {
+		return false
+	}
+	if p.named.IsZero() {
+		p.named = now.Add(2*time.Second - progressNames)
+	}
+	return now.Sub(p.named) >= progressNames
 }
 
 func (p *progress) line(now time.Time, text string) {

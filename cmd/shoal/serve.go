@@ -21,6 +21,7 @@ and return as soon as they are done.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), named) },
 	}
 	cmd.Flags().StringArrayVar(&named, "peer", nil, "multiaddr with /p2p/ of a peer to stay connected with; may be repeated")
+	a.rateFlags(cmd)
 	return cmd
 }
 

@@ -46,6 +46,7 @@ is interrupted.`,
 		},
 	}
 	cmd.Flags().BoolVar(&hidden, "hidden", false, "share names that begin with a dot, too")
+	a.rateFlags(cmd)
 	return cmd
 }
 

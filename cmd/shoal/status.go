@@ -12,12 +12,20 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{
+	var watch, each bool
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the running node at a glance",
-		Args:  cobra.NoArgs,
+		Long: `Shows the running node, and every transfer in both directions.
+
+With --watch, it is shown anew each second, on a terminal in place, until q or ^C is pressed; with --json, it is then one object
+a line.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withRunning(cmd.Context(), func(ctx context.Context, s *session) error {
+				if watch {
+					return a.watchStatus(ctx, s, each)
+				}
 				status, err := s.Status(ctx)
 				s.tell.stop()
 				if err != nil {
@@ -26,14 +34,18 @@ func (a *app) statusCommand() *cobra.Command {
 				if a.json {
 					return printJSON(a.out, status)
 				}
-				_, err = fmt.Fprint(a.out, statusText(status))
+				_, err = fmt.Fprint(a.out, statusText(status, each))
 				return err
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it anew each second, until q or ^C is pressed")
+	cmd.Flags().BoolVar(&each, "peers", false, "also show what each peer of a transfer gives and takes")
+	return cmd
 }
 
-func statusText(s node.Status) string {
+// statusText is the node at a glance; each says whether to list the peers of transfers.
+func statusText(s node.Status, each bool) string {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-8s %s\n", name, content.Printable(fmt.Sprintf(format, args...)))
@@ -52,12 +64,66 @@ func statusText(s node.Status) string {
 	}
 	row("serves", "%s", shares)
 	row("traffic", "%s received, %s sent", size(s.Down), size(s.Up))
+	if text := limits(s.Rates); text != "" {
+		row("limits", "%s", text)
+	}
 	for _, t := range s.Transfers {
-		amount := size(t.Bytes)
-		if t.Total > 0 {
-			amount += " of " + size(t.Total)
+		name := t.CID
+		if t.Name != "" {
+			name = t.Name + ", " + t.CID
 		}
-		row(t.Direction, "%s", join(t.CID, amount, speed(t.Rate), peers(t.Peers)))
+		row(t.Direction, "%s", name)
+		row("", "%s", transferText(t))
+		if each {
+			for _, p := range t.Sources {
+				row("", "%s", peerText(p))
+			}
+		}
 	}
 	return b.String()
+}
+
+// transferText is how far a transfer is, in the directions that it has.
+func transferText(t node.Transfer) string {
+	down, up := "", ""
+	if t.Direction != "up" {
+		amount := size(t.Bytes)
+		if t.Total > 0 {
+			amount += fmt.Sprintf(" of %s (%d %%)", size(t.Total), percent(t.Bytes, t.Total))
+		}
+		down = join(amount+" received", speed(t.Rate))
+		if left := t.Total - t.Bytes; left > 0 && t.Rate > 0 {
+			down = join(down, eta(float64(left)/t.Rate))
+		}
+	}
+	if t.Direction != "down" {
+		up = join(size(t.Sent)+" sent", speed(t.UpRate))
+	}
+	return clauses(down, up, join(peers(t.Peers), twice(t.Duplicate)))
+}
+
+// peerText is one peer of a transfer.
+func peerText(p node.Source) string {
+	down, up, bad := "", "", ""
+	if p.Bytes > 0 || p.Rate > 0 {
+		down = join(size(p.Bytes)+" received", speed(p.Rate))
+	}
+	if p.Sent > 0 || p.UpRate > 0 {
+		up = join(size(p.Sent)+" sent", speed(p.UpRate))
+	}
+	if p.Bad > 0 {
+		bad = count(p.Bad, "wrong chunk", "wrong chunks")
+	}
+	return fmt.Sprintf("  %-9s  %s", short(p.Peer), clauses(join(way(p), p.Addr), down, up, join(twice(p.Duplicate), bad)))
+}
+
+// clauses are joined more loosely than the parts of each.
+func clauses(parts ...string) string {
+	var out []string
+	for _, p := range parts {
+		if p != "" {
+			out = append(out, p)
+		}
+	}
+	return strings.Join(out, "; ")
 }

@@ -138,6 +138,7 @@ func TestWholeProgram(t *testing.T) {
 	t.Run("get by ticket from standard input", func(t *testing.T) { p.getByTicket(t, ticket, folder) })
 	t.Run("get through a node", func(t *testing.T) { p.getThroughNode(t, ticket, data) })
 	t.Run("cat and ls", func(t *testing.T) { p.catAndLs(t, ticket, data) })
+	t.Run("seeding", func(t *testing.T) { p.seeds(t, cid, ticket, folder) })
 	t.Run("exit codes", func(t *testing.T) { p.exitCodes(t, cid, ticket) })
 	t.Run("interrupted and resumed", func(t *testing.T) { p.interruptedGet(t, folder) })
 	t.Run("two shares on one home", func(t *testing.T) { p.twoShares(t, folder) })

@@ -11,6 +11,24 @@ type Ask struct {
 	Ranges []content.Range
 }
 
+// Seek: tell the peer that we lack these chunks and nobody is bringing them.
+type Seek struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Announce: tell the peer that these chunks are on their way to us.
+type Announce struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Offer: tell the peer that we would give these chunks next, and none that were offered before.
+type Offer struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
 // Revoke: tell the peer that these chunks, asked for before, are not wanted from it any more.
 type Revoke struct {
 	Peer   Peer
@@ -46,6 +64,9 @@ type Ban struct {
 type Finished struct{}
 
 func (Ask) action()      {}
+func (Seek) action()     {}
+func (Announce) action() {}
+func (Offer) action()    {}
 func (Revoke) action()   {}
 func (Give) action()     {}
 func (Tell) action()     {}

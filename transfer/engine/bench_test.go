@@ -47,7 +47,7 @@ type benchDownload struct {
 }
 
 func newBenchDownload(chunks int, size uint32, full, partial int) *benchDownload {
-	d := &benchDownload{e: New(Config{Sizes: slices.Repeat([]uint32{size}, chunks)}), now: zero}
+	d := &benchDownload{e: New(Config{Sizes: slices.Repeat([]uint32{size}, chunks), TakeOnly: true}), now: zero}
 	all := []content.Range{{First: 0, Count: uint32(chunks)}}
 	d.step(Interest{Ranges: all})
 	for p := range full + partial {
@@ -157,7 +157,7 @@ func BenchmarkGive(b *testing.B) {
 		do(e.Step(zero, Asked{Peer(p), []content.Range{{First: c, Count: 1}}}))
 		if len(given[p]) > 0 {
 			sent := given[p][:1]
-			do(e.Step(zero, Gave{Peer(p), sent}))
+			do(e.Step(zero, Gave{Peer: Peer(p), Chunks: sent}))
 			given[p] = append(given[p][:0], given[p][1:]...)
 		}
 	}

@@ -71,6 +71,18 @@ func (s *set) removeRange(first, end uint32) {
 	})
 }
 
+// removeAll removes the numbers that are in o.
+func (s *set) removeAll(o *set) {
+	for i := range min(len(s.words), len(o.words)) {
+		if gone := s.words[i] & o.words[i]; gone != 0 {
+			s.n -= bits.OnesCount64(gone)
+			if s.words[i] &^= gone; s.words[i] == 0 {
+				s.full[i/64] &^= 1 << (i % 64)
+			}
+		}
+	}
+}
+
 func eachWord(first, end uint32, f func(w uint32, mask uint64)) {
 	for first < end {
 		w := first / 64

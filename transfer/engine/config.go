@@ -16,6 +16,10 @@ type Config struct {
 
 	Deadline time.Duration // for the oldest chunk asked of a peer, before others are asked
 
+	// Shared: the uplink is shared with other engines, by somebody who gives each peer its due. So everybody who asks is given one
+	// turn, and everybody to whom nothing is on its way is offered one; nobody waits here for the turns of others.
+	Shared bool
+
 	TakeOnly bool // what arrives is not kept: tell nobody, give nothing
 }
 

@@ -11,6 +11,7 @@ const mostBad = 3 // bad chunks from one peer: one may be a broken disk, three a
 
 // stored takes chunks that p sent, or sent before it left.
 func (e *Engine) stored(p *peer, chunks []uint32) {
+	e.seeking.heardAt = e.now
 	for _, c := range chunks {
 		if int(c) >= len(e.cfg.Sizes) {
 			continue

@@ -9,6 +9,7 @@ const (
 	helpPause   = 100 * time.Millisecond // between two looks at whether idle peers can help; longer when it has lasted long
 	longHelp    = time.Second            // the longest
 	mostCopies  = 4                      // peers that one chunk is asked of
+	hopeless    = 8                      // times as late as the helper: such a copy is as good as none
 	mostHelped  = 8                      // peers looked at for one helper
 	mostLooks   = 64                     // requests looked at for each of them
 	shortSilent = 500 * time.Millisecond // silence of a peer that means nothing yet
@@ -104,7 +105,7 @@ func (e *Engine) pace(p *peer) float64 {
 
 // takeOver asks p for chunks that q owes, the newest first, as long as it gains by that. It returns their cost.
 func (e *Engine) takeOver(p, q *peer, room int) (spent int) {
-	if e.picker.free.n > 0 && e.silence(q) == 0 {
+	if e.now < q.late.heldUntil || e.picker.free.n > 0 && e.silence(q) == 0 {
 		return 0
 	}
 	ahead := q.open.cost
@@ -139,7 +140,14 @@ func (e *Engine) mayCopy(p *peer, c uint32, mine time.Duration) bool {
 	copies := 0
 	for id := e.requests.first[c]; id != 0; id = e.requests.pool[id].also {
 		q := e.requests.pool[id].peer
-		if copies++; q == p || copies >= mostCopies || e.expected(q, q.open.cost) < 2*mine {
+		t := e.expected(q, q.open.cost)
+		if q == p || t < 2*mine {
+			return false
+		}
+		if p.flow.rate == 0 || t < hopeless*mine { // four who stall must not keep out a fifth who is known to deliver
+			copies++
+		}
+		if copies >= mostCopies {
 			return false
 		}
 	}

@@ -27,9 +27,13 @@ type Engine struct {
 	goal     goal
 	picker   picker
 	requests requests
+	seeking  seeking
 	disk     disk
 	news     news
+	offers   offers
 	turns    turns
+	uplink   uplink
+	downlink pace
 
 	step step
 }
@@ -37,9 +41,10 @@ type Engine struct {
 // step is what belongs to the step under way.
 type step struct {
 	acts   []Action
-	spoken []*peer // with something to say to them
-	roomy  []*peer // who may have room for more
-	freed  bool    // chunks became free, so everybody's room is looked at
+	spoken []*peer  // with something to say to them
+	roomy  []*peer  // who may have room for more
+	moved  []uint32 // chunks that became free, or were and are not
+	freed  bool     // chunks became free, so everybody's room is looked at
 	ban    *Ban
 }
 
@@ -54,6 +59,7 @@ func New(cfg Config) *Engine {
 	e.have.grow(n)
 	e.goal.wanted.grow(n)
 	e.picker.init(n, e.cfg.Seed)
+	e.offers.init(n, uint32(e.cfg.Seed*0x9e3779b97f4a7c15>>40)%uint32(max(n, 1)))
 	e.requests.init(n)
 	return e
 }
@@ -118,6 +124,30 @@ func (e *Engine) takeFrom(ev Event) {
 	case Progress:
 		if p := e.byID[ev.Peer]; p != nil {
 			p.late.heard(e.now, ev.Bytes)
+			p.open.arrived += max(ev.Bytes, 0)
+			e.downlink.moved(e.now, ev.Bytes, e.turnSize())
+			e.seeking.heardAt = e.now
+			e.stir(p)
+		}
+	case Seeks:
+		if p := e.byID[ev.Peer]; p != nil {
+			e.seeks(p, ev.Ranges)
+		}
+	case Coming:
+		if p := e.byID[ev.Peer]; p != nil {
+			e.coming(p, ev.Ranges)
+		}
+	case Offered:
+		if p := e.byID[ev.Peer]; p != nil {
+			e.offered(p, ev.Ranges)
+		}
+	case Got:
+		if p := e.byID[ev.Peer]; p != nil {
+			e.got(p, ev.Bytes)
+		}
+	case Held:
+		if p := e.byID[ev.Peer]; p != nil {
+			p.late.held(e.now, ev.For)
 		}
 	case Has:
 		if p := e.byID[ev.Peer]; p != nil {
@@ -137,7 +167,7 @@ func (e *Engine) takeFrom(ev Event) {
 		}
 	case Gave:
 		if p := e.byID[ev.Peer]; p != nil {
-			e.gave(p, ev.Chunks)
+			e.gave(p, ev)
 		}
 	case Refused:
 		if p := e.byID[ev.Peer]; p != nil {
@@ -153,8 +183,9 @@ func (e *Engine) takeFrom(ev Event) {
 // settle draws the conclusions that are the same after every event.
 func (e *Engine) settle() {
 	e.fillRoomy()
+	e.tellMoves()
 	e.tellNews()
-	e.giveTurns()
+	e.upload()
 	e.collect()
 	if e.goal.awaited && e.goal.missing == 0 {
 		e.goal.awaited = false
@@ -171,6 +202,7 @@ func (e *Engine) expire() {
 	for i := 0; i < len(e.peers); i++ {
 		e.expirePeer(e.peers[i])
 	}
+	e.expireSeeking()
 	if e.disk.fails > 0 && e.now < e.disk.until {
 		e.wake(e.disk.until)
 	}
@@ -203,6 +235,7 @@ func (e *Engine) interest(ev Interest) {
 		p.holds.useful = inBoth(&e.picker.free, &p.holds.all)
 	}
 	e.step.freed = true
+	e.seekAll()
 }
 
 // want notes one chunk. Who has it of those that are free is counted later.
@@ -232,6 +265,7 @@ func (e *Engine) obtain(c uint32) bool {
 	if !e.have.add(c) {
 		return false
 	}
+	e.offer(c)
 	if e.goal.wanted.has(c) {
 		e.goal.missing--
 		e.goal.missingBytes -= int64(e.cfg.Sizes[c])

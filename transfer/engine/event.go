@@ -27,7 +27,7 @@ type Asked struct {
 	Ranges []content.Range
 }
 
-// Withdrawn: the peer no longer wants these chunks from us. Those already in a [Give] need no [Gave] any more.
+// Withdrawn: the peer no longer wants these chunks from us.
 type Withdrawn struct {
 	Peer   Peer
 	Ranges []content.Range
@@ -38,6 +38,30 @@ type Withdrawn struct {
 type Refused struct {
 	Peer   Peer
 	Ranges []content.Range
+}
+
+// Seeks: the peer lacks these chunks, nobody is bringing them, and it would like to be offered them.
+type Seeks struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Coming: these chunks are on their way to the peer from somebody else.
+type Coming struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Offered: the peer would give these chunks next if it were asked for them; what it offered before does not count any more.
+type Offered struct {
+	Peer   Peer
+	Ranges []content.Range
+}
+
+// Got: the peer has read so many more bytes of chunks from us. Who never says it is taken to have read what was written.
+type Got struct {
+	Peer  Peer
+	Bytes int
 }
 
 // Progress: so many payload bytes of chunks came in. It is a sign of life while a chunk is under way.
@@ -64,10 +88,11 @@ type Failed struct {
 	Chunk uint32
 }
 
-// Gave: these chunks of a [Give] are sent, or could not be read and never will be sent.
+// Gave: these chunks of a [Give] are done with: written, cut short because they were withdrawn, or not readable.
 type Gave struct {
 	Peer   Peer
 	Chunks []uint32
+	Bytes  int // of them that were written
 }
 
 // Local: we have these chunks without having asked for them.
@@ -90,6 +115,10 @@ func (Has) event()       {}
 func (Asked) event()     {}
 func (Withdrawn) event() {}
 func (Refused) event()   {}
+func (Seeks) event()     {}
+func (Coming) event()    {}
+func (Offered) event()   {}
+func (Got) event()       {}
 func (Progress) event()  {}
 func (Stored) event()    {}
 func (Bad) event()       {}

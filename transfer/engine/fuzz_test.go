@@ -50,7 +50,15 @@ func (r *traceReader) ranges() []content.Range {
 
 // anyEvent reads an event that may make no sense at all.
 func (r *traceReader) anyEvent() Event {
-	switch r.next() % 16 {
+	switch r.next() % 20 {
+	case 15:
+		return Seeks{r.peer(), r.ranges()}
+	case 16:
+		return Coming{r.peer(), r.ranges()}
+	case 17:
+		return Got{r.peer(), r.next() << 14}
+	case 18:
+		return Offered{r.peer(), r.ranges()}
 	case 0:
 		return Joined{r.peer()}
 	case 1:
@@ -74,7 +82,7 @@ func (r *traceReader) anyEvent() Event {
 	case 10:
 		return Failed{r.peer(), r.chunk()}
 	case 11:
-		return Gave{r.peer(), []uint32{r.chunk()}}
+		return Gave{r.peer(), []uint32{r.chunk()}, r.next() << 12}
 	case 12:
 		return Local{r.ranges()}
 	case 13, 14:
@@ -99,7 +107,7 @@ func (r *traceReader) answer(w *watch) Event {
 			return Stored{p, []uint32{c}}
 		}
 		if w.gives[p][c] && r.next()%2 > 0 {
-			return Gave{p, []uint32{c}}
+			return Gave{p, []uint32{c}, int(w.e.cfg.Sizes[c])}
 		}
 	}
 	return Tick{}

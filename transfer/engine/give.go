@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/shoal-p2p/shoal/content"
+import (
+	"slices"
+
+	"github.com/shoal-p2p/shoal/content"
+)
 
 const (
 	turnBytes  = 256 << 10 // of one turn: what one frame holds; a larger chunk is a turn of its own
@@ -12,15 +16,16 @@ type orders struct {
 	queue   []content.Range // in the order of asking; may name chunks that are not waiting any more
 	head    int             // of queue
 	waiting set             // chunks that are to be given
-	given   set             // chunks in a Give, not sent yet
+	given   set             // chunks in a Give, not settled yet
+	cut     set             // those of them that were withdrawn
 	cost    int             // of those given
 	inTurn  bool            // it stands in the line of turns
 }
 
-// turns is the line of peers that have something to wait for.
+// turns is the line of peers that wait for what they asked for.
 type turns struct {
 	line   []*peer
-	giving int // cost of all that is given and not sent
+	giving int // cost of all that is given and not settled
 }
 
 // asked queues what is here and declines the rest.
@@ -41,6 +46,7 @@ func (e *Engine) asked(p *peer, ranges []content.Range) {
 			c = stop
 		}
 	}
+	e.answered(p, ranges)
 	if len(declined) > 0 {
 		e.act(Decline{p.id, declined})
 	}
@@ -76,17 +82,26 @@ func (o *orders) add(first, end uint32) {
 	}
 }
 
-// withdrawn forgets chunks, whether they wait or are given. The queue loses them when it comes to them.
+// withdrawn forgets chunks that wait, and has those that are given cut short. The queue loses them when it comes to them. Who
+// calls a chunk off gets it from somebody else, unless it seeks it again.
 func (e *Engine) withdrawn(p *peer, ranges []content.Range) {
 	o := &p.owed
-	if o.waiting.n == 0 && o.given.n == 0 {
-		return
-	}
 	for _, r := range ranges {
 		first, end := clip(r, len(e.cfg.Sizes))
-		o.waiting.removeRange(first, end)
+		if o.waiting.n > 0 {
+			o.waiting.removeRange(first, end)
+		}
+		for c := p.takes.mine.next(first); c >= 0 && c < int(end); c = p.takes.mine.next(uint32(c) + 1) {
+			e.given(uint32(c), -1)
+			e.approach(p, &p.takes.coming, uint32(c))
+		}
+		if o.given.n == 0 {
+			continue
+		}
 		for c := o.given.nextBefore(first, end); c < end; c = o.given.nextBefore(c+1, end) {
-			e.sent(o, c)
+			o.given.remove(c)
+			o.cut.grow(len(e.cfg.Sizes))
+			o.cut.add(c)
 		}
 	}
 	o.tidy()
@@ -94,61 +109,96 @@ func (e *Engine) withdrawn(p *peer, ranges []content.Range) {
 }
 
 // gave frees what chunks took of the bounds.
-func (e *Engine) gave(p *peer, chunks []uint32) {
-	for _, c := range chunks {
-		if p.owed.given.has(c) {
-			e.sent(&p.owed, c)
+func (e *Engine) gave(p *peer, ev Gave) {
+	o, f := &p.owed, &p.flight
+	for _, c := range ev.Chunks {
+		if int(c) >= len(e.cfg.Sizes) || !o.cut.remove(c) && !o.given.remove(c) {
+			continue
 		}
+		o.cost -= cost(e.cfg.Sizes[c])
+		e.turns.giving -= cost(e.cfg.Sizes[c])
+		f.pending -= int(e.cfg.Sizes[c])
+	}
+	if f.tells {
+		f.unread += max(ev.Bytes, 0)
 	}
 	e.takeTurn(p)
 }
 
-func (e *Engine) sent(o *orders, c uint32) {
-	o.given.remove(c)
-	o.cost -= cost(e.cfg.Sizes[c])
-	e.turns.giving -= cost(e.cfg.Sizes[c])
+// got notes what p has read.
+func (e *Engine) got(p *peer, bytes int) {
+	p.flight.tells = true
+	if bytes = min(bytes, p.flight.under()); bytes > 0 {
+		p.flight.unread -= bytes
+		e.uplink.moved(e.now, bytes, e.turnSize())
+	}
 }
 
 func (e *Engine) dropOrders(p *peer) {
 	e.turns.giving -= p.owed.cost
 	p.owed = orders{inTurn: p.owed.inTurn}
+	p.flight.pending, p.flight.unread = 0, 0
 }
 
-// takeTurn lets p stand in line, if it has something to wait for. A peer to which nothing is on its way gets one turn at once,
-// whatever the others hold: peers that do not read must not stop those who do.
+// takeTurn lets p stand in line, if it waits for what it asked for.
 func (e *Engine) takeTurn(p *peer) {
-	o := &p.owed
-	if o.waiting.n > 0 && o.cost == 0 {
-		e.giveTurn(p)
-	}
-	if o.waiting.n > 0 && !o.inTurn {
+	if o := &p.owed; o.waiting.n > 0 && !o.inTurn {
 		o.inTurn = true
 		e.turns.line = append(e.turns.line, p)
 	}
 }
 
-// giveTurns gives one turn after the other, as far as the bounds reach. Peers at their own bound leave the line until some of
-// theirs is sent.
-func (e *Engine) giveTurns() {
-	turn := max(turnBytes, e.largest)
-	line := e.turns.line
-	for len(line) > 0 && e.turns.giving+turn <= e.cfg.MaxGiving {
-		p := line[0]
-		line = line[1:]
-		p.owed.inTurn = false
-		if p.here && p.owed.waiting.n > 0 && p.owed.cost+turn <= e.cfg.MaxGives {
-			e.giveTurn(p)
-			p.owed.inTurn = true
-			line = append(line, p)
+// upload lends the uplink to one peer after the other that waits for what it asked for, as long as it is free, and then offers
+// what is left of it.
+func (e *Engine) upload() {
+	e.tidyFlights()
+	e.uplink.alone = e.sharers() <= 1
+	turn := e.turnSize()
+	for e.cfg.Shared || e.uplinkFree() {
+		p := e.asker(e.turns.giving+turn > e.cfg.MaxGiving)
+		if p == nil {
+			break
 		}
+		e.leaveLine()
+		e.giveTurn(p)
+		e.takeTurn(p)
 	}
-	e.turns.line = append(e.turns.line[:0], line...)
+	e.propose()
 }
 
-// giveTurn gives p one large chunk or several small ones.
+// sharers counts the peers that lack something or wait for something.
+func (e *Engine) sharers() (n int) {
+	for _, p := range e.peers {
+		if t := &p.takes; t.sought.n+t.coming.n+t.mine.n > 0 && !t.shy || p.owed.waiting.n > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// asker returns the first of the line. Peers at their own bound leave it until some of theirs is settled. When too much is
+// given altogether, only those to whom nothing is on its way get something: peers that do not read must not stop those who do.
+func (e *Engine) asker(much bool) *peer {
+	for len(e.turns.line) > 0 {
+		p := e.turns.line[0]
+		fits := p.owed.cost == 0 || p.owed.cost+e.turnSize() <= e.cfg.MaxGives && !e.cfg.Shared && !much
+		if p.here && p.owed.waiting.n > 0 && fits {
+			return p
+		}
+		e.leaveLine()
+	}
+	return nil
+}
+
+// leaveLine takes the first out of the line.
+func (e *Engine) leaveLine() {
+	e.turns.line[0].owed.inTurn = false
+	e.turns.line = slices.Delete(e.turns.line, 0, 1)
+}
+
+// giveTurn gives p one large chunk or several small ones of those that it asked for.
 func (e *Engine) giveTurn(p *peer) {
 	o := &p.owed
-	due := e.speakTo(p)
 	for spent := 0; o.waiting.n > 0; {
 		c := o.next()
 		one := cost(e.cfg.Sizes[c])
@@ -156,13 +206,26 @@ func (e *Engine) giveTurn(p *peer) {
 			break
 		}
 		spent += one
-		o.cost += one
-		e.turns.giving += one
 		o.waiting.remove(c)
-		o.given.add(c)
-		due.give = extend(due.give, c)
+		e.give(p, c)
 	}
 	o.tidy()
+}
+
+// give has one chunk sent.
+func (e *Engine) give(p *peer, c uint32) {
+	o := &p.owed
+	o.given.grow(len(e.cfg.Sizes))
+	o.given.add(c)
+	o.cost += cost(e.cfg.Sizes[c])
+	e.turns.giving += cost(e.cfg.Sizes[c])
+	e.lift(p, int(e.cfg.Sizes[c]))
+	if !p.holds.has(c) && !p.takes.mine.has(c) {
+		e.given(c, 1)
+		e.approach(p, &p.takes.mine, c)
+	}
+	due := e.speakTo(p)
+	due.give = extend(due.give, c)
 }
 
 // next returns the next chunk that waits. There must be one.

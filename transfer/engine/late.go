@@ -4,9 +4,10 @@ import "time"
 
 // Floor on throughput: a peer that owes chunks and brings fewer bytes than this in such a time is slow.
 const (
-	floorTime  = 15 * time.Second
-	floorBytes = 16 << 10 * int(floorTime/time.Second)
-	mostPauses = 4 // doublings of the wait before a slow peer is tried again
+	floorTime   = 15 * time.Second
+	floorBytes  = 16 << 10 * int(floorTime/time.Second)
+	mostSilence = 3 * time.Second // of a peer that gives one chunk after the other, while others have what it was asked for
+	mostPauses  = 4               // doublings of the wait before a slow peer is tried again
 )
 
 // late is whether a peer that owes chunks delivers them in time.
@@ -19,6 +20,8 @@ type late struct {
 	heardAt  moment // when bytes came last
 	floorAt  moment // since when floor is counted
 	floor    int    // bytes
+
+	heldUntil moment // until then it is this side that is slow; see Held
 }
 
 // begin is called when a peer that owed nothing is asked.
@@ -39,7 +42,11 @@ func (l *late) delivered(now moment) {
 
 // due returns when the peer of l must be looked at.
 func (e *Engine) due(l *late) moment {
-	return min(l.oldestAt.plus(e.cfg.Deadline), l.floorAt.plus(floorTime))
+	due := min(l.oldestAt.plus(e.cfg.Deadline), l.floorAt.plus(floorTime))
+	if silent := l.heardAt.plus(mostSilence); silent > e.now {
+		due = min(due, silent)
+	}
+	return due
 }
 
 // expirePeer looks whether p is late, and wakes when it has to be looked at again.
@@ -54,6 +61,8 @@ func (e *Engine) expirePeer(p *peer) {
 	switch {
 	case e.now >= l.oldestAt.plus(e.cfg.Deadline), e.now >= l.floorAt.plus(floorTime) && l.floor < floorBytes:
 		e.tooLate(p)
+	case e.now >= l.heardAt.plus(mostSilence) && e.now >= l.oldestAt.plus(mostSilence) && p.offer.single && e.fasterThan(p, e.requests.pool[p.open.oldest].chunk):
+		e.tooLate(p) // it offered to send it at once
 	case e.now >= l.floorAt.plus(floorTime):
 		l.floorAt, l.floor = e.now, 0
 	}

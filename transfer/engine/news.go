@@ -22,10 +22,10 @@ type news struct {
 	ranges []content.Range
 }
 
-// report notes that c is here now. Peers that have everything need not hear of it.
+// report notes that c is here now. Peers that have everything hear of it too: they need not send it any more.
 func (e *Engine) report(c uint32) {
 	n := &e.news
-	if len(e.partials) == 0 || e.cfg.TakeOnly {
+	if len(e.peers) == 0 || e.cfg.TakeOnly {
 		return
 	}
 	n.chunks = append(n.chunks, c)
@@ -54,7 +54,7 @@ func (e *Engine) flushNews() {
 	for _, c := range n.chunks {
 		n.ranges = extend(n.ranges, c)
 	}
-	for _, p := range e.partials {
+	for _, p := range e.peers {
 		e.act(Tell{p.id, n.ranges})
 	}
 	n.chunks, n.bytes, n.last = n.chunks[:0], 0, e.now

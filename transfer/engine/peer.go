@@ -15,9 +15,13 @@ type peer struct {
 	starved, stirred bool // it stands in the list of that name
 	holds            holding
 	open             line   // what it was asked for
+	offer            offer  // what it would give next
+	mute             bool   // it does not offer anything
 	flow             flow   // how fast it delivers
 	late             late   // whether it delivers
 	owed             orders // what it asked for
+	takes            taking // what it takes unasked
+	flight           flight // what is under way to it
 	due              outgoing
 	bad              int   // chunks with the wrong bytes
 	total            int64 // bytes it delivered, verified
@@ -42,6 +46,12 @@ func (e *Engine) joined(p Peer) {
 	e.partials = append(e.partials, x)
 	if e.have.n > 0 && !e.cfg.TakeOnly {
 		e.act(Tell{p, runsOf(&e.have, uint32(len(e.cfg.Sizes)))})
+		if len(e.peers) == 1 {
+			e.offerEverything(x) // it saves a round trip if this one lacks something
+		}
+	}
+	if sought := e.sought(); len(sought) > 0 {
+		e.act(Seek{p, sought})
 	}
 }
 

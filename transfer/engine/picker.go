@@ -6,7 +6,7 @@ import "github.com/shoal-p2p/shoal/content"
 //
 //   - A chunk is free if and only if it is wanted, not here, and asked of nobody.
 //   - A free chunk stands in ordered if its interest is in order, and otherwise in the one level of its rarity.
-//   - avail counts the peers whose holding is counted and has the chunk.
+//   - avail counts the peers whose holding is counted and that have the chunk or are getting it.
 //   - useful of a peer that does not have everything is the number of free chunks that it has.
 //
 // checkInvariants in the tests holds it to that after every step.
@@ -19,7 +19,7 @@ const (
 // picker finds the next chunk to ask a peer for.
 type picker struct {
 	length    int
-	avail     []uint16        // by chunk: peers that have it, full holders not counted: they make no chunk rarer than another
+	avail     []uint16        // by chunk: peers that have or get it, full holders not counted: they make no chunk rarer than another
 	free      set             // may be asked for
 	freeBytes int64           // their cost
 	early     set             // of an interest in order
@@ -59,7 +59,12 @@ func (k *picker) hasten(c uint32) {
 	k.ordered.add(c)
 }
 
-// rarer notes that one peer more, or one less, has c.
+// rarer notes that one peer more, or one less, has c or is getting it.
+func (e *Engine) rarer(c uint32, by int) {
+	e.offers.move(c, &e.picker.avail[c], by)
+	e.picker.rarer(c, by)
+}
+
 func (k *picker) rarer(c uint32, by int) {
 	if !k.free.has(c) {
 		k.avail[c] = uint16(int(k.avail[c]) + by)
@@ -86,6 +91,8 @@ func (e *Engine) release(c uint32) {
 		}
 	}
 	e.step.freed = true
+	e.step.moved = append(e.step.moved, c)
+	e.wake(e.now.plus(muteAfter))
 }
 
 // occupy takes one chunk out of those that are free.
@@ -99,6 +106,7 @@ func (e *Engine) occupy(c uint32) {
 			p.holds.useful--
 		}
 	}
+	e.step.moved = append(e.step.moved, c)
 }
 
 // holding is what a peer says that it has.
@@ -140,6 +148,7 @@ func (e *Engine) gains(p *peer, ranges []content.Range) {
 	}
 	e.stir(p)
 	if h.all.n == 0 && covers(ranges, e.picker.length) {
+		e.forgetNear(p)
 		h.everything, h.counted = true, false
 		e.partials = without(e.partials, p)
 		return
@@ -148,15 +157,17 @@ func (e *Engine) gains(p *peer, ranges []content.Range) {
 	for _, r := range ranges {
 		first, end := clip(r, e.picker.length)
 		for c := h.all.nextAbsent(first, end); c >= 0; c = h.all.nextAbsent(uint32(c)+1, end) {
-			e.gain(h, uint32(c))
+			e.gain(p, uint32(c))
 		}
 	}
 }
 
-func (e *Engine) gain(h *holding, c uint32) {
+func (e *Engine) gain(p *peer, c uint32) {
+	h := &p.holds
+	e.arrived(p, c)
 	h.all.add(c)
 	if h.counted {
-		e.picker.rarer(c, 1)
+		e.rarer(c, 1)
 	}
 	if e.picker.free.has(c) {
 		h.useful++
@@ -177,7 +188,7 @@ func (e *Engine) lose(p *peer, c uint32) {
 		return
 	}
 	if h.counted {
-		e.picker.rarer(c, -1)
+		e.rarer(c, -1)
 	}
 	if e.picker.free.has(c) {
 		h.useful--
@@ -186,11 +197,12 @@ func (e *Engine) lose(p *peer, c uint32) {
 
 // forgetHolding takes a peer that goes out of the counts.
 func (e *Engine) forgetHolding(p *peer) {
+	e.forgetNear(p)
 	if !p.holds.counted {
 		return
 	}
 	for c := p.holds.all.next(0); c >= 0; c = p.holds.all.next(uint32(c) + 1) {
-		e.picker.rarer(uint32(c), -1)
+		e.rarer(uint32(c), -1)
 	}
 }
 
@@ -199,12 +211,16 @@ func covers(ranges []content.Range, length int) bool {
 	return length > 0 && len(ranges) > 0 && ranges[0].First == 0 && uint64(ranges[0].Count) >= uint64(length)
 }
 
-// pick returns a free chunk that p has, and the set in which a run may go on. There must be one.
+// pick returns a free chunk that p has, and the set in which a run may go on. There must be one; the set is nil if p is not
+// to be asked for it.
 func (e *Engine) pick(p *peer) (c uint32, run *set) {
 	if e.picker.ordered.n > 0 {
 		if c := e.search(&e.picker.ordered, p, 0); c >= 0 {
 			return uint32(c), &e.picker.ordered
 		}
+	}
+	if !e.asks(p) {
+		return 0, nil
 	}
 	for i := range e.picker.levels {
 		s := &e.picker.levels[i]

@@ -24,7 +24,11 @@ type line struct {
 	oldest, newest int32
 	n              int
 	cost           int
+	arrived        int // bytes of it that have come, of chunks that are not whole yet
 }
+
+// left is how many bytes are still to come.
+func (l *line) left() int { return max(l.cost-l.arrived, 0) }
 
 // minCost is what the smallest chunk counts, in bytes: a request costs both sides something even for an empty file.
 const minCost = 256
@@ -97,6 +101,10 @@ func (e *Engine) close(id int32) request {
 		q.busy--
 	}
 	line.cost -= cost(e.cfg.Sizes[r.chunk])
+	line.arrived = max(line.arrived-int(e.cfg.Sizes[r.chunk]), 0)
+	if line.n == 0 {
+		line.arrived = 0
+	}
 	q.inFlight -= cost(e.cfg.Sizes[r.chunk])
 	q.open--
 	at := &q.first[r.chunk]

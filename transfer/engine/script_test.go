@@ -25,6 +25,8 @@ var update = flag.Bool("update", false, "write what happens into the scripts as 
 //	asks 1 0-7; withdraws 1 0-7     Asked, Withdrawn
 //	refuses 1 0-7; bad 1 3          Refused, Bad
 //	sends 1 256k; stored 1 0-3      Progress, Stored
+//	seeks 1 0-7; coming 1 3         Seeks, Coming
+//	offers 1 3; got 1 256k          Offered, Got
 //	fails 1 3; gave 1 0-3           Failed, Gave
 //	tick                            Tick
 //	wait 20s                        time goes by, with a tick at every deadline; what these bring is shown with its time
@@ -174,7 +176,19 @@ func (s *script) event(verb string, rest []string, line string) Event {
 	case "fails":
 		return Failed{p, s.chunks(rest)[0]}
 	case "gave":
-		return Gave{p, s.chunks(rest)}
+		ev := Gave{Peer: p, Chunks: s.chunks(rest)}
+		for _, c := range ev.Chunks {
+			ev.Bytes += int(s.w.e.cfg.Sizes[c])
+		}
+		return ev
+	case "seeks":
+		return Seeks{p, s.ranges(rest)}
+	case "coming":
+		return Coming{p, s.ranges(rest)}
+	case "got":
+		return Got{p, s.size(rest[0])}
+	case "offers":
+		return Offered{p, s.ranges(rest)}
 	}
 	s.t.Fatalf("what does %q mean?", line)
 	return nil

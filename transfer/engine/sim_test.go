@@ -3,6 +3,7 @@ package engine
 import (
 	"container/heap"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -15,17 +16,18 @@ import (
 // at most simFrame bytes in turns to those that it owes data; what comes in queues for the downlink of the receiver. Messages
 // without data take a delay and no bandwidth.
 type sim struct {
-	t     testing.TB
-	now   time.Duration
-	queue agenda
-	order int
-	hosts []*simHost
-	sizes []uint32
-	check bool // every step of every engine is watched
+	t      testing.TB
+	now    time.Duration
+	agenda agenda
+	queue  time.Duration // that messages may wait behind data
+	order  int
+	hosts  []*simHost
+	sizes  []uint32
+	check  bool // every step of every engine is watched
 }
 
 const (
-	simFrame = 256 << 10
+	simFrame = 16 << 10
 	mbit     = 1e6 / 8 // bytes a second
 )
 
@@ -36,9 +38,13 @@ type simHost struct {
 	w        *watch
 	up, down float64 // bytes a second
 	delay    time.Duration
-	lies     bool // every chunk that it sends is wrong
-	stalls   bool // it says that it has everything and sends nothing
+	lies     bool            // every chunk that it sends is wrong
+	stalls   bool            // it says that it has everything and sends nothing
+	has      map[uint32]bool // stored here
+	begun    map[Peer]int    // bytes read from it since the last credit
 	gone     bool
+	rng      *rand.Rand
+	last     map[Peer]time.Duration // when the last message to a peer arrives
 
 	links    []Peer
 	sending  []*upload // in turns
@@ -55,9 +61,10 @@ type simHost struct {
 
 // upload is one chunk on its way to one peer.
 type upload struct {
-	to    Peer
-	chunk uint32
-	left  int
+	to        Peer
+	chunk     uint32
+	left      int
+	busy, off bool
 }
 
 type errand struct {
@@ -82,13 +89,13 @@ func (a *agenda) Pop() any {
 
 func (s *sim) at(t time.Duration, f func()) {
 	s.order++
-	heap.Push(&s.queue, errand{t, s.order, f})
+	heap.Push(&s.agenda, errand{t, s.order, f})
 }
 
 // run plays until nothing happens any more, or for so long.
 func (s *sim) run(limit time.Duration) {
-	for len(s.queue) > 0 && s.queue[0].at <= limit {
-		e := heap.Pop(&s.queue).(errand)
+	for len(s.agenda) > 0 && s.agenda[0].at <= limit {
+		e := heap.Pop(&s.agenda).(errand)
 		s.now = e.at
 		e.f()
 	}
@@ -102,7 +109,7 @@ func newSim(t testing.TB, chunks int, size uint32) *sim {
 func (s *sim) host(up, down float64, delay time.Duration) *simHost {
 	h := &simHost{
 		s: s, id: Peer(len(s.hosts) + 1), up: up, down: down, delay: delay,
-		open: map[Peer]map[uint32]int{},
+		open: map[Peer]map[uint32]int{}, has: map[uint32]bool{}, last: map[Peer]time.Duration{}, rng: rand.New(rand.NewPCG(uint64(len(s.hosts)), 7)), begun: map[Peer]int{},
 	}
 	h.w = newWatch(s.t, Config{Sizes: s.sizes, Seed: uint64(h.id)})
 	s.hosts = append(s.hosts, h)
@@ -192,17 +199,35 @@ func (h *simHost) act(a Action) {
 		each(a.Ranges, func(c uint32) { delete(h.open[a.Peer], c) })
 		ranges := slices.Clone(a.Ranges)
 		h.later(a.Peer, func(o *simHost) {
-			o.sending = slices.DeleteFunc(o.sending, func(u *upload) bool {
-				return u.to == h.id && u.left == int(h.s.sizes[u.chunk]) && within(ranges, u.chunk)
-			})
 			o.step(Withdrawn{h.id, ranges})
+			var cut []*upload
+			o.sending = slices.DeleteFunc(o.sending, func(u *upload) bool {
+				off := u.to == h.id && within(ranges, u.chunk) && !u.busy
+				if off {
+					cut = append(cut, u)
+				} else if u.to == h.id && within(ranges, u.chunk) {
+					u.off = true
+				}
+				return off
+			})
+			for _, u := range cut {
+				o.step(Gave{h.id, []uint32{u.chunk}, int(o.s.sizes[u.chunk]) - u.left})
+			}
 		})
 	case Give:
 		if h.stalls {
 			return
 		}
-		each(a.Ranges, func(c uint32) { h.sending = append(h.sending, &upload{a.Peer, c, int(h.s.sizes[c])}) })
+		each(a.Ranges, func(c uint32) {
+			h.sending = append(h.sending, &upload{to: a.Peer, chunk: c, left: int(h.s.sizes[c])})
+		})
 		h.upload()
+	case Seek:
+		h.tell(a.Peer, Seeks{h.id, slices.Clone(a.Ranges)})
+	case Announce:
+		h.tell(a.Peer, Coming{h.id, slices.Clone(a.Ranges)})
+	case Offer:
+		h.tell(a.Peer, Offered{h.id, slices.Clone(a.Ranges)})
 	case Tell:
 		h.tell(a.Peer, Has{h.id, slices.Clone(a.Ranges)})
 	case Decline:
@@ -225,14 +250,16 @@ func each(ranges []content.Range, f func(c uint32)) {
 	}
 }
 
-func within(ranges []content.Range, c uint32) bool {
-	return slices.ContainsFunc(ranges, func(r content.Range) bool { return c >= r.First && c-r.First < r.Count })
-}
-
 // later does something at another host, one delay from now.
 func (h *simHost) later(to Peer, f func(o *simHost)) {
 	o := h.s.hosts[to-1]
-	h.s.at(h.s.now+h.delay+o.delay, func() { f(o) })
+	at := h.s.now + h.delay + o.delay
+	if h.upBusy {
+		at += time.Duration(h.rng.Int64N(int64(h.s.queue) + 1))
+	}
+	at = max(at, h.last[to])
+	h.last[to] = at
+	h.s.at(at, func() { f(o) })
 }
 
 func (h *simHost) tell(to Peer, ev Event) { h.later(to, func(o *simHost) { o.step(ev) }) }
@@ -244,18 +271,21 @@ func (h *simHost) upload() {
 	}
 	u := h.sending[0]
 	n := min(u.left, simFrame)
-	h.upBusy = true
+	h.upBusy, u.busy = true, true
 	h.s.at(h.s.now+seconds(float64(n)/h.up), func() {
-		h.upBusy = false
+		h.upBusy, u.busy = false, false
 		u.left -= n
 		h.sent += int64(n)
 		last := u.left == 0
 		h.later(u.to, func(o *simHost) { o.arrive(h, u.chunk, n, last) })
+		last = last || u.off
 		if i := slices.Index(h.sending, u); i >= 0 {
-			h.rotate(i, last)
+			if last {
+				h.rotate(i, last)
+			}
 		}
 		if last {
-			h.step(Gave{u.to, []uint32{u.chunk}})
+			h.step(Gave{u.to, []uint32{u.chunk}, int(h.s.sizes[u.chunk]) - u.left})
 		}
 		h.upload()
 	})
@@ -284,6 +314,10 @@ func (h *simHost) arrive(from *simHost, c uint32, n int, last bool) {
 	h.downFree = max(h.downFree, h.s.now) + seconds(float64(n)/h.down)
 	h.s.at(h.downFree, func() {
 		h.received += int64(n)
+		if h.begun[from.id] += n; h.begun[from.id] >= 64<<10 || last {
+			h.tell(from.id, Got{h.id, h.begun[from.id]})
+			h.begun[from.id] = 0
+		}
 		if _, open := h.open[from.id][c]; !open {
 			h.wasted += int64(n)
 			return
@@ -296,6 +330,7 @@ func (h *simHost) arrive(from *simHost, c uint32, n int, last bool) {
 		if from.lies {
 			h.step(Bad{from.id, c})
 		} else {
+			h.has[c] = true
 			h.step(Stored{from.id, []uint32{c}})
 		}
 	})

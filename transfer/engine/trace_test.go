@@ -19,6 +19,8 @@ type watch struct {
 	gives map[Peer]map[uint32]bool // given and not sent
 	has   map[Peer]map[uint32]bool // what each peer has said
 	owes  map[Peer]map[uint32]bool // what each peer has asked of us
+	seeks map[Peer]map[uint32]bool // what each peer takes unasked
+	cut   map[Peer]map[uint32]int  // given, and withdrawn before they were settled
 	asked map[Peer]bool            // in this step
 	trace []string
 	done  bool
@@ -31,7 +33,7 @@ func newWatch(t testing.TB, cfg Config) *watch {
 	return &watch{
 		t: t, e: New(cfg), now: zero,
 		asks: map[Peer]map[uint32]bool{}, asked: map[Peer]bool{}, gives: map[Peer]map[uint32]bool{},
-		has: map[Peer]map[uint32]bool{}, owes: map[Peer]map[uint32]bool{},
+		has: map[Peer]map[uint32]bool{}, owes: map[Peer]map[uint32]bool{}, seeks: map[Peer]map[uint32]bool{}, cut: map[Peer]map[uint32]int{},
 	}
 }
 
@@ -69,6 +71,7 @@ func (w *watch) before(ev Event) {
 		if w.has[ev.Peer] == nil {
 			w.asks[ev.Peer], w.gives[ev.Peer] = map[uint32]bool{}, map[uint32]bool{}
 			w.has[ev.Peer], w.owes[ev.Peer] = map[uint32]bool{}, map[uint32]bool{}
+			w.seeks[ev.Peer], w.cut[ev.Peer] = map[uint32]bool{}, map[uint32]int{}
 		}
 	case Left:
 		w.forget(ev.Peer)
@@ -77,7 +80,17 @@ func (w *watch) before(ev Event) {
 	case Asked:
 		w.each(ev.Ranges, func(c uint32) { set1(w.owes[ev.Peer], c) })
 	case Withdrawn:
-		w.each(ev.Ranges, func(c uint32) { delete(w.owes[ev.Peer], c); delete(w.gives[ev.Peer], c) })
+		w.each(ev.Ranges, func(c uint32) {
+			delete(w.owes[ev.Peer], c)
+			if w.gives[ev.Peer][c] {
+				delete(w.gives[ev.Peer], c)
+				w.cut[ev.Peer][c]++
+			}
+		})
+	case Seeks:
+		w.each(ev.Ranges, func(c uint32) { set1(w.seeks[ev.Peer], c) })
+	case Coming:
+		w.each(ev.Ranges, func(c uint32) { delete(w.seeks[ev.Peer], c) })
 	case Refused:
 		w.each(ev.Ranges, func(c uint32) {
 			if w.asks[ev.Peer][c] {
@@ -96,7 +109,9 @@ func (w *watch) before(ev Event) {
 		delete(w.asks[ev.Peer], ev.Chunk)
 	case Gave:
 		for _, c := range ev.Chunks {
-			if w.gives[ev.Peer][c] {
+			if w.cut[ev.Peer][c] > 0 {
+				w.cut[ev.Peer][c]--
+			} else if w.gives[ev.Peer][c] {
 				delete(w.gives[ev.Peer], c)
 				delete(w.owes[ev.Peer], c)
 			}
@@ -117,6 +132,8 @@ func (w *watch) forget(p Peer) {
 	delete(w.gives, p)
 	delete(w.has, p)
 	delete(w.owes, p)
+	delete(w.seeks, p)
+	delete(w.cut, p)
 }
 
 func (w *watch) each(ranges []content.Range, f func(c uint32)) {
@@ -166,6 +183,25 @@ func (w *watch) after(a Action) {
 				w.fatalf("gives peer %d chunk %d, which is not here", a.Peer, c)
 			}
 			w.gives[a.Peer][c] = true
+			delete(w.seeks[a.Peer], c)
+		})
+	case Seek:
+		w.each(a.Ranges, func(c uint32) {
+			if w.has[a.Peer] == nil || !w.e.goal.wanted.has(c) || w.e.have.has(c) {
+				w.fatalf("seeks chunk %d of peer %d", c, a.Peer)
+			}
+		})
+	case Announce:
+		w.each(a.Ranges, func(c uint32) {
+			if w.has[a.Peer] == nil || w.e.have.has(c) || w.e.requests.first[c] == 0 {
+				w.fatalf("announces chunk %d to peer %d, and it is not coming", c, a.Peer)
+			}
+		})
+	case Offer:
+		w.each(a.Ranges, func(c uint32) {
+			if w.has[a.Peer] == nil || w.e.cfg.TakeOnly {
+				w.fatalf("offers peer %d chunk %d", a.Peer, c)
+			}
 		})
 	case Tell:
 		if w.has[a.Peer] == nil || w.e.cfg.TakeOnly {
@@ -215,6 +251,9 @@ func (w *watch) checkWindows() {
 		for c := range w.gives[p.Peer] {
 			given += cost(w.e.cfg.Sizes[c])
 		}
+		for c, n := range w.cut[p.Peer] {
+			given += n * cost(w.e.cfg.Sizes[c])
+		}
 		if given != p.Giving {
 			w.fatalf("peer %d: %d bytes given by its own count, %d by what was said", p.Peer, p.Giving, given)
 		}
@@ -245,8 +284,12 @@ func (w *watch) checkState() {
 	for c := range uint32(len(e.cfg.Sizes)) {
 		avail, levels := 0, 0
 		for _, p := range e.peers {
-			if p.holds.counted && p.holds.has(c) {
+			near := p.takes.coming.has(c) || p.takes.mine.has(c)
+			if p.holds.counted && (p.holds.has(c) || near) {
 				avail++
+			}
+			if near && (p.holds.has(c) || p.takes.sought.has(c) || p.takes.coming.has(c) && p.takes.mine.has(c)) || p.takes.sought.has(c) && p.holds.has(c) {
+				w.fatalf("chunk %d stands in several sets of peer %d", c, p.id)
 			}
 			if p.holds.has(c) != w.has[p.id][c] {
 				w.fatalf("chunk %d at peer %d: %v by its own count, %v by what was said", c, p.id, p.holds.has(c), w.has[p.id][c])
@@ -254,6 +297,11 @@ func (w *watch) checkState() {
 		}
 		if avail != int(e.picker.avail[c]) {
 			w.fatalf("chunk %d is had by %d, counted %d", c, avail, e.picker.avail[c])
+		}
+		for i := range e.offers.levels {
+			if in := e.offers.levels[i].has(c); in != (e.have.has(c) && !e.cfg.TakeOnly && i == min(int(e.offers.times[c]), timesCount-1)*levelCount+min(avail, levelCount-1)) {
+				w.fatalf("chunk %d in level %d of what is offered: %v", c, i, in)
+			}
 		}
 		gone := e.goal.wanted.has(c) && !e.have.has(c)
 		is := gone && e.requests.first[c] == 0
@@ -282,6 +330,9 @@ func (w *watch) checkState() {
 		w.fatalf("%d free, counted %d; %d missing, counted %d", free, e.picker.free.n, missing, e.goal.missing)
 	}
 	for _, p := range e.peers {
+		if n := inBoth(&e.have, &p.takes.sought); n != p.takes.n {
+			w.fatalf("peer %d takes %d chunks, counted %d", p.id, n, p.takes.n)
+		}
 		useful := 0
 		for c := e.picker.free.next(0); c >= 0; c = e.picker.free.next(uint32(c) + 1) {
 			if p.holds.has(uint32(c)) {
@@ -336,6 +387,12 @@ func line1(a Action) string {
 		return fmt.Sprintf("tell %d:%s", a.Peer, ranges(a.Ranges))
 	case Decline:
 		return fmt.Sprintf("decline %d:%s", a.Peer, ranges(a.Ranges))
+	case Seek:
+		return fmt.Sprintf("seek %d:%s", a.Peer, ranges(a.Ranges))
+	case Announce:
+		return fmt.Sprintf("coming %d:%s", a.Peer, ranges(a.Ranges))
+	case Offer:
+		return fmt.Sprintf("offer %d:%s", a.Peer, ranges(a.Ranges))
 	case Ban:
 		return fmt.Sprintf("ban %d: %s", a.Peer, a.Reason)
 	case Finished:

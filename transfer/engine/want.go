@@ -10,6 +10,7 @@ func (e *Engine) stir(p *peer) {
 
 // fillRoomy asks those who have room, or everybody if chunks have become free.
 func (e *Engine) fillRoomy() {
+	e.accept()
 	if e.step.freed {
 		e.fillAll()
 	} else {
@@ -75,6 +76,9 @@ func (e *Engine) fill(p *peer, most int) bool {
 	asked := false
 	for room := min(e.room(p), most); e.useful(p) > 0; asked = true {
 		c, run := e.pick(p)
+		if run == nil {
+			break
+		}
 		one := cost(e.cfg.Sizes[c])
 		if one > room && !e.first(p, one) {
 			break

@@ -35,6 +35,19 @@ func Append(dst []byte, m Message) ([]byte, error) {
 		return appendRanges(dst, f, nil, m.Ranges)
 	case Cancel:
 		return appendRanges(dst, f, nil, m.Ranges)
+	case Seek:
+		return appendRanges(dst, f, nil, m.Ranges)
+	case Coming:
+		return appendRanges(dst, f, nil, m.Ranges)
+	case Offer:
+		return appendRanges(dst, f, nil, m.Ranges)
+	case Got:
+		if m.Bytes > MaxGot {
+			return dst, fail(f, Misuse, "bytes")
+		}
+		return binary.AppendUvarint(appendHead(dst, f, uvarintLen(uint64(m.Bytes))), uint64(m.Bytes)), nil
+	case Peers:
+		return appendPeers(dst, m)
 	case Data:
 		return appendData(dst, m)
 	case Cannot:
@@ -59,8 +72,10 @@ func appendHead(dst []byte, f frame, n int) []byte {
 
 // The fields of a hello. Of a field that it does not know a receiver skips those with odd tags and refuses the others.
 const (
-	fieldRoot = 0
-	fieldName = 1
+	fieldRoot     = 0
+	fieldName     = 1
+	fieldSession  = 3
+	fieldUnlisted = 5
 )
 
 func appendHello(dst []byte, m Hello) ([]byte, error) {
@@ -73,6 +88,12 @@ func appendHello(dst []byte, m Hello) ([]byte, error) {
 	fields := appendField(make([]byte, 0, 128), fieldRoot, m.Root.Bytes())
 	if m.Name != "" {
 		fields = appendField(fields, fieldName, []byte(m.Name))
+	}
+	if m.Session != 0 {
+		fields = appendField(fields, fieldSession, binary.BigEndian.AppendUint64(nil, m.Session))
+	}
+	if m.Unlisted {
+		fields = appendField(fields, fieldUnlisted, nil)
 	}
 	if 1+len(fields) > MaxHello {
 		return dst, fail(frameHello, Misuse, "size")

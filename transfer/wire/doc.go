@@ -61,14 +61,55 @@
 // way, the data of a cancelled chunk is swallowed without blame, up to the chunk's size. A chunk can be
 // asked for again after its Cancel; there are no request numbers.
 //
+// Seek, Coming and Offer let the giver choose. If receivers pick, they pick the same, and what they have in common they cannot
+// give each other. So who downloads says to every peer what it lacks (Seek), what is on its way to it (Coming) and what it has
+// (Have); and who has something offers it, when its uplink is free, to the peer that needs it most (Offer). The receiver takes
+// the best offer when its downlink is free, with a Want. An offer is no promise, a Want need not stick to offers (a reader
+// waits for certain chunks, and the last ones are wanted from several peers), and a peer that says none of this gets what it
+// wants in turn with the others. An offer of all chunks means that nobody else waits: take what you like. A receiver that
+// wanted what it was offered, and then gets an Offer of nothing, was too late; it may cancel and look elsewhere.
+//
+// Got tells a giver how fast its data is read, and so when its uplink is free. It comes at the latest when 1 MiB of chunks
+// was read since the last one, or MaxPayload on a slow path, and when nothing more is under way. Who never sends it gets its data none the less.
+//
 // Data carries pieces. A piece is at most MaxPayload bytes of one chunk; the pieces of a chunk come in order, from offset 0
 // to its end, and other frames may stand between them. Pieces of different chunks can share a frame. A chunk of no bytes is
 // sent as one piece of no bytes.
+//
+// Peers names others that take part in the same root, with the addresses by which the sender knows them to be reached; see
+// below.
 //
 // Cannot answers a want that will not be fulfilled, and also takes back a have.
 //
 // Bye is the last message of its sender, which then closes its direction of the stream. The other side sends what it must
 // and does the same. A stream that ends without a Bye was cut: what was owed is lost, and can be asked for elsewhere.
+//
+// # Who tells of whom
+//
+// Peers of one root learn of each other from whoever they exchange it with, mostly from the seeder. It takes three: the
+// teller, the one who is told, and the one who is told of. All of them have said hello about the same root, the last two to
+// the teller.
+//
+// The teller names only peers that have a stream with it, or had one and are connected still, that have given a session
+// number on it and are not unlisted; each at most once on a stream. It names them at addresses where it reached them itself,
+// or that share the IP address which they come from: nobody can make others dial a third party. It gives an address only to
+// a peer that could use it: one of this machine to a peer on this machine, one of a private network to a peer that comes
+// from a private network. It does not tell a peer that has every chunk, for it needs nobody. It sends at most eight frames
+// at first and one every two seconds later, and names at most MaxIntroduced peers on a stream.
+//
+// The one who is told checks all of that again as far as it can. It may dial whom it likes, or nobody. More than
+// MaxIntroduced peers are a breach. A peer ID or an address that it does not understand is passed over.
+//
+// A peer that wants no part in this sends no Peers, ignores those that come, and says hello with field 5.
+//
+// # Two streams at once
+//
+// Two peers that learn of each other at the same moment both dial. A stream is a double of another one when its opener's
+// session number is that of the other's peer, and both belong to the same session on this side. Who gets a hello on a double
+// keeps the newer one: for the other end, the older must be gone. Only when the hellos crossed, so that a peer gets one on a
+// stream that was opened to it while its own has not been answered, the stream opened by the peer with the smaller ID (its
+// bytes compared) is kept: that peer answers the other stream when its own has come to nothing, and with a Bye as soon as
+// its own is answered. The other peer answers at once.
 //
 // # Frames
 //
@@ -88,14 +129,20 @@
 //	0x08  Data      length of the header in bytes; the header, for each piece: chunk, offset, length; the bytes of the pieces
 //	0x09  Cannot    code (one byte), ranges
 //	0x0a  Bye       code (one byte)
+//	0x0b  Seek      ranges
+//	0x0c  Coming    ranges
+//	0x0d  Got       bytes
+//	0x0f  Offer     ranges
+//	0x0e  Peers     number of peers, then for each: length, peer ID; number of addresses, then for each: length, multiaddr
 //
 // A body of no bytes is allowed and means nothing. It and lists of nothing may come MaxEmpty times in a row.
 //
 // # Hello and later versions
 //
 // Fields stand in ascending order of their tags. Field 0 is the root, a binary CID, and must be there. Field 1 is a name for
-// the root in UTF-8, of at most MaxName bytes. Of fields that it does not know, a receiver skips those with an odd tag and
-// refuses the hello if one has an even tag.
+// the root in UTF-8, of at most MaxName bytes. Field 3 is the number of the sender's session, eight bytes, big end first,
+// not zero. Field 5 has no bytes and asks not to be named to others. Of fields that it does not know, a receiver skips those
+// with an odd tag and refuses the hello if one has an even tag.
 //
 // A new type of frame, or a new code, may be sent only to a peer whose hello has shown, by an odd field, that it knows it.
 // What cannot be done that way is a new protocol name. A frame, field or code that is not known ends the stream.

@@ -44,6 +44,23 @@ const (
 	// receiver loop over. Whether a number exists in the tree at hand only the session can tell.
 	MaxChunks = 1 << 22
 
+	// MaxGot is the largest number of bytes in a Got: more than any peer has under way to another.
+	MaxGot = 128 << 20
+
+	// MaxPeers is how many peers one Peers frame may name, and MaxPeerAddrs how many addresses each of them may have: the one
+	// that is known to work and its other transports. All of them at their largest fit into MaxControl.
+	MaxPeers     = 32
+	MaxPeerAddrs = 4
+
+	// MaxPeerID and MaxAddr are the lengths, in bytes, of the longest peer ID and the longest multiaddr. IDs in use have 34
+	// to 39 bytes, and an IPv6 address with a port and a transport has 24.
+	MaxPeerID = 64
+	MaxAddr   = 256
+
+	// MaxIntroduced is how many peers, over the life of a stream, its one end may name to the other: each can cost the other
+	// end a dial. It is four times what a peer can make use of, so that those who left can be made up for.
+	MaxIntroduced = 128
+
 	// MaxEmpty is how many frames in a row may say nothing: a stream of them costs its sender almost nothing.
 	MaxEmpty = 16
 

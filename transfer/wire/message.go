@@ -6,13 +6,19 @@ import (
 	"github.com/shoal-p2p/shoal/content"
 )
 
-// Message is one frame. The set is closed: Hello, TreeAsk, Nodes, NodesEnd, Have, Want, Cancel, Data, Cannot and Bye.
+// Message is one frame. The set is closed: Hello, TreeAsk, Nodes, NodesEnd, Have, Want, Cancel, Data, Cannot, Bye, Seek,
+// Coming, Got, Offer and Peers.
 type Message interface{ frame() frame }
 
 // Hello opens a stream in each direction and names the root that all of it is about.
 type Hello struct {
 	Root cid.Cid
 	Name string // what the sender calls the root, UTF-8, at most MaxName bytes; a hint, not checked to be safe, often empty
+
+	// Session is the same number, chosen at random, on all streams that the sender opens or answers for one purpose, so that
+	// two peers that call each other at the same moment notice. Zero: it answers nobody about this root.
+	Session  uint64
+	Unlisted bool // the sender does not want other peers to be told of it
 }
 
 // TreeAsk asks for the inner nodes of the root, in walk order, but for the first Skip of them.
@@ -48,6 +54,28 @@ type Cannot struct {
 
 // Bye is the last message that its sender writes.
 type Bye struct{ Code Code } // one of the Bye codes
+
+// Seek says that the sender lacks these chunks, that nobody is bringing them, and that it would like to be offered them.
+type Seek struct{ Ranges []content.Range }
+
+// Coming says that these chunks are on their way to the sender: they are sought no longer.
+type Coming struct{ Ranges []content.Range }
+
+// Got says how many bytes of chunks the sender has read from this stream since its last Got, at most MaxGot.
+type Got struct{ Bytes uint32 }
+
+// Offer says which chunks the sender would give next if they were wanted now. It takes the place of the offer before it; one
+// of no chunks takes that back.
+type Offer struct{ Ranges []content.Range }
+
+// Peers names others that take part in the root, at most MaxPeers of them.
+type Peers struct{ Peers []Peer }
+
+// Peer is one of them, and how it is reached.
+type Peer struct {
+	ID    []byte   // a peer ID of 1 to MaxPeerID bytes
+	Addrs [][]byte // binary multiaddrs without /p2p, 1 to MaxPeerAddrs of them, each of 1 to MaxAddr bytes; not checked further
+}
 
 // Code is a reason that one peer gives to another. The set is closed.
 type Code uint8
@@ -112,6 +140,11 @@ const (
 	frameData     frame = 0x08
 	frameCannot   frame = 0x09
 	frameBye      frame = 0x0a
+	frameSeek     frame = 0x0b
+	frameComing   frame = 0x0c
+	frameGot      frame = 0x0d
+	frameOffer    frame = 0x0f
+	framePeers    frame = 0x0e
 )
 
 func (Hello) frame() frame    { return frameHello }
@@ -124,13 +157,20 @@ func (Cancel) frame() frame   { return frameCancel }
 func (Data) frame() frame     { return frameData }
 func (Cannot) frame() frame   { return frameCannot }
 func (Bye) frame() frame      { return frameBye }
+func (Seek) frame() frame     { return frameSeek }
+func (Coming) frame() frame   { return frameComing }
+func (Got) frame() frame      { return frameGot }
+func (Offer) frame() frame    { return frameOffer }
+func (Peers) frame() frame    { return framePeers }
 
 var frameNames = [...]string{
 	frameHello: "hello", frameTreeAsk: "tree ask", frameNodes: "nodes", frameNodesEnd: "nodes end", frameHave: "have",
 	frameWant: "want", frameCancel: "cancel", frameData: "data", frameCannot: "cannot", frameBye: "bye",
+	frameSeek: "seek", frameComing: "coming", frameGot: "got", frameOffer: "offer",
+	framePeers: "peers",
 }
 
-func (f frame) known() bool { return f >= frameHello && f <= frameBye }
+func (f frame) known() bool { return int(f) < len(frameNames) && frameNames[f] != "" }
 
 func (f frame) String() string {
 	if f.known() {

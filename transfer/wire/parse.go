@@ -18,6 +18,7 @@ func Parse(body []byte) (Message, error) {
 type parser struct {
 	ranges []content.Range
 	blocks [][]byte
+	peers  []Peer
 	pieces []Piece
 	data   Data    // the last one, and the same as a Message: a second one like it needs no memory
 	boxed  Message // of data
@@ -62,6 +63,16 @@ func (p *parser) fields(in *input) Message {
 		return Want{p.readRanges(in)}
 	case frameCancel:
 		return Cancel{p.readRanges(in)}
+	case frameSeek:
+		return Seek{p.readRanges(in)}
+	case frameComing:
+		return Coming{p.readRanges(in)}
+	case frameOffer:
+		return Offer{p.readRanges(in)}
+	case frameGot:
+		return Got{in.number("bytes", MaxGot, TooBig)}
+	case framePeers:
+		return Peers{p.readPeers(in)}
 	case frameData:
 		header := in.bytes(int(in.number("header", MaxControl, TooBig)), "header")
 		payload := len(in.b)
@@ -271,6 +282,14 @@ func (in *input) hello() Hello {
 				in.fail(Malformed, "name")
 			}
 			m.Name = string(value)
+		case tag == fieldSession:
+			if m.Session = sessionNumber(value); m.Session == 0 {
+				in.fail(Malformed, "session")
+			}
+		case tag == fieldUnlisted:
+			if m.Unlisted = true; len(value) > 0 {
+				in.fail(Malformed, "unlisted")
+			}
 		case tag%2 == 0:
 			in.fail(Version, "required field")
 		}

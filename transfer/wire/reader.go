@@ -87,6 +87,14 @@ func says(m Message) bool {
 		return len(m.Ranges) > 0
 	case Cannot:
 		return len(m.Ranges) > 0
+	case Seek:
+		return len(m.Ranges) > 0
+	case Coming:
+		return len(m.Ranges) > 0
+	case Got:
+		return m.Bytes > 0
+	case Peers:
+		return len(m.Peers) > 0
 	}
 	return true
 }

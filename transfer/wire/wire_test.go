@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"io"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -43,6 +44,8 @@ func samples(t testing.TB) []Message {
 		Hello{Root: root(t)},
 		Hello{Root: root(t), Name: "a source tree"},
 		Hello{Root: root(t), Name: strings.Repeat("n", MaxName)},
+		Hello{Root: root(t), Session: 1},
+		Hello{Root: root(t), Name: "a name", Session: math.MaxUint64, Unlisted: true},
 		TreeAsk{},
 		TreeAsk{Skip: MaxChunks},
 		Nodes{},
@@ -58,6 +61,15 @@ func samples(t testing.TB) []Message {
 		Want{Ranges: ranges(MaxChunks-1, 1)},
 		Want{Ranges: ranges(0, 64, 128, 64)},
 		Cancel{Ranges: ranges(17, 1)},
+		Seek{Ranges: ranges(0, 64)},
+		Coming{Ranges: ranges(3, 1, 9, 2)},
+		Got{},
+		Got{Bytes: MaxGot},
+		Offer{},
+		Offer{Ranges: ranges(7, 1)},
+		Peers{},
+		Peers{Peers: []Peer{{ID: []byte("one"), Addrs: [][]byte{[]byte("here"), []byte("there")}}}},
+		Peers{Peers: crowd(MaxPeers)},
 		Data{Pieces: []Piece{{Chunk: 0, Offset: 0, Length: 0}}},
 		Data{Pieces: []Piece{{Chunk: 5, Offset: MaxPayload, Length: MaxPayload}}},
 		Data{Pieces: []Piece{{Chunk: MaxChunks - 1, Offset: MaxChunkSize - 1, Length: 1}, {Chunk: 0, Length: 100}, {Chunk: 1}}},
@@ -67,6 +79,18 @@ func samples(t testing.TB) []Message {
 		Bye{Code: ByeOK},
 		Bye{Code: ByeIdle},
 	}
+}
+
+// crowd is n peers, each as large as it may be.
+func crowd(n int) []Peer {
+	out := make([]Peer, n)
+	for i := range out {
+		out[i].ID = bytes.Repeat([]byte{byte(i)}, MaxPeerID)
+		for k := range MaxPeerAddrs {
+			out[i].Addrs = append(out[i].Addrs, bytes.Repeat([]byte{byte(k)}, MaxAddr))
+		}
+	}
+	return out
 }
 
 // whole returns a frame with the payload that its Data calls for, and the payload.
