@@ -7,10 +7,10 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
 
-.PHONY: help build demo test bench lint fuzz clean
+.PHONY: help build demo test bench bench-swarm sim lint fuzz clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 build: ## bin/shoal, static and reproducible
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/shoal ./cmd/shoal
@@ -23,6 +23,12 @@ test: ## everything that go test runs, with what the tests need installed first
 
 bench: build ## the figures of docs/benchmarks.md; BENCHFLAGS=-quick for a short try
 	go run ./scripts/bench $(BENCHFLAGS)
+
+bench-swarm: build ## many peers on one download, behind shaped links (Linux, as root); SWARMFLAGS='-only NAME -runs N -size MiB'
+	go run ./scripts/swarm $(SWARMFLAGS)
+
+sim: ## swarms of engines in virtual time, as docs/scheduling.md reports; SIMFLAGS='-receivers 0 -growth 8' for a short try
+	go run ./scripts/simulate $(SIMFLAGS)
 
 lint: ## format, vet, staticcheck, layout, cross-compilation, known vulnerabilities
 	scripts/lint.sh

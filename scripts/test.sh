@@ -12,6 +12,8 @@ want ssh openssh-client
 want sshd openssh-server
 want ip iproute2
 want gcc gcc
+want mkfs.ext4 e2fsprogs
+want mount mount
 if [ ${#missing[@]} -gt 0 ]; then
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		printf 'installing %s\n' "${missing[*]}"
@@ -34,3 +36,9 @@ else
 fi
 
 go test "${race[@]}" -timeout 10m ./...
+
+if [ "$(id -u)" != 0 ] || ! unshare --mount true 2>/dev/null || [ ! -e /dev/loop-control ]; then
+	printf 'no mounts or no loop devices here, so no power cut is tried\n'
+fi
+# Once more with points to crash at: kills and power cuts (ARCHITECTURE.md, "Faults").
+go test "${race[@]}" -tags fault -timeout 10m -run 'EachPoint|TestParse' ./store/... ./cmd/shoal
