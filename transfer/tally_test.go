@@ -82,6 +82,7 @@ func TestAChunkThatComesTwiceIsWasted(t *testing.T) {
 		b.put(t, 4*mib, 1)
 		d := w.fetch(me, tree.Root, a.host, b.host)
 		d.must(t, time.Minute)
+		before := d.Status().Wasted // the end of the download may have asked both peers for the same chunk
 		d.post(func() {
 			for _, l := range d.links {
 				if l.peer == b.host.id {
@@ -90,8 +91,8 @@ func TestAChunkThatComesTwiceIsWasted(t *testing.T) {
 			}
 		})
 		s := d.Status()
-		if s.Stored != 4*mib || s.Wasted != 2*mib {
-			t.Errorf("%d bytes stored and %d wasted, expected %d and %d", s.Stored, s.Wasted, 4*mib, 2*mib)
+		if wasted := s.Wasted - before; s.Stored != 4*mib || wasted != 2*mib {
+			t.Errorf("%d bytes stored and %d more wasted, expected %d and %d", s.Stored, wasted, 4*mib, 2*mib)
 		}
 	})
 }
