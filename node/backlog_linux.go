@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitUnsent tells the kernel how many bytes it may take beyond what TCP has sent already. It keeps growing buffers for what is
-// under way.
-func limitUnsent(c net.Conn, bytes int) {
+// limitSending tells the kernel how many bytes it may take beyond what TCP has sent already, while it keeps growing buffers for
+// what is under way; and how many bytes a second it may send, 0 for no limit.
+func limitSending(c net.Conn, unsent int, pace float64) {
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return
@@ -18,7 +18,12 @@ func limitUnsent(c net.Conn, bytes int) {
 	if err != nil {
 		return
 	}
+	most := -1 // which the kernel reads as no limit
+	if pace > 0 {
+		most = int(pace)
+	}
 	_ = raw.Control(func(fd uintptr) { // without it, small messages wait a little longer
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, most)
 	})
 }

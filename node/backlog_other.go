@@ -4,4 +4,4 @@ package node
 
 import "net"
 
-func limitUnsent(net.Conn, int) {}
+func limitSending(net.Conn, int, float64) {}

@@ -43,13 +43,14 @@ import (
 type muxer struct {
 	config *yamux.Config
 	unread *ledger
+	line   *wireRate
 }
 
 func newMuxer() *muxer {
 	c := *libp2pyamux.DefaultTransport.Config() // the original belongs to every host of the process
 	c.InitialStreamWindowSize = streamWindow
 	c.MaxStreamWindowSize = streamWindow
-	return &muxer{config: &c, unread: newLedger(maxUnread, maxConnUnread, fairUnread)}
+	return &muxer{config: &c, unread: newLedger(maxUnread, maxConnUnread, fairUnread), line: &wireRate{}}
 }
 
 // NewConn starts yamux on a connection that TLS or Noise has secured.
@@ -63,7 +64,7 @@ func (m *muxer) NewConn(c net.Conn, isServer bool, scope network.PeerScope) (net
 	if isServer {
 		start = yamux.Server
 	}
-	unsent := newBacklog(c)
+	unsent := newBacklog(c, m.line)
 	s, err := start(&tap{Conn: c, held: held, unsent: unsent, isServer: isServer}, m.config, span)
 	if err != nil {
 		held.close()

@@ -67,7 +67,7 @@ func (c *tlsConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *tlsConn) limitUnsent(bytes int) { limitUnsent(c.raw.Conn, bytes) }
+func (c *tlsConn) limitSending(unsent int, pace float64) { limitSending(c.raw.Conn, unsent, pace) }
 
 // Close ends the connection at once when a write is stuck in it: the alert that TLS sends before it closes would otherwise
 // wait behind that write.

@@ -7,7 +7,7 @@ const (
 	overlapDown = 128 << 10              // the same, when the next is asked for
 	paceTime    = 50 * time.Millisecond  // least time over which a rate is measured
 	paceChunks  = 2                      // least number of chunks, likewise
-	paceSlack   = 1.1                    // times what a chunk takes at full speed, before it is taken to be held up elsewhere
+	paceSlack   = 1.5                    // times what a chunk takes at full speed, before it is taken to be held up elsewhere
 	paceFirst   = 100 * time.Millisecond // the same, before any speed is known
 	paceLast    = 10 * time.Second       // and the most
 )
