@@ -13,7 +13,8 @@ const (
 	Isolated Network = "isolated"
 	// LAN adds mDNS. Nothing is sent to, or accepted from, an address outside the private ranges.
 	LAN Network = "lan"
-	// Public adds the internet: any address may be dialled, and anybody may come.
+	// Public adds the internet: any address may be dialled, and anybody may come. The node finds out how it can be reached from
+	// there, keeps a place at a relay while it cannot, and punches holes into NATs.
 	Public Network = "public"
 )
 
@@ -173,6 +174,7 @@ type Status struct {
 	Down      int64      `json:"down"`   // chunk bytes since start
 	Up        int64      `json:"up"`
 	Rates     Rates      `json:"rates,omitzero"`
+	Reach     *Reach     `json:"reach,omitempty"` // on the network public
 	Transfers []Transfer `json:"transfers,omitempty"`
 }
 

@@ -43,12 +43,19 @@ type Config struct {
 	Log       *slog.Logger // nil discards
 	Rates     Rates
 	Switches
+
+	// Of the network public alone.
+	RelayPeers   []string      // multiaddrs with /p2p/ of relays, besides the bootstrap peers, to be found through behind a NAT
+	RelayService *RelayService // be a relay for others; nil: do not
 }
 
 // Switches turn off what the network would have on.
 type Switches struct {
 	NoMDNS bool
 	NoDHT  bool
+
+	NoRelay bool // use no relay, and punch no holes into NATs, which takes one
+	NoUPnP  bool // do not ask the router to forward a port
 }
 
 func (c *Config) validate() error {
@@ -65,6 +72,12 @@ func (c *Config) validate() error {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := c.validateBootstrap(); err != nil {
+		return err
+	}
+	if c.Network != Public && c.RelayService != nil {
+		return fmt.Errorf("%w: a relay is for the network public, and this one is %s", ErrUsage, c.Network)
+	}
+	if err := c.RelayService.validate(); err != nil {
 		return err
 	}
 	return c.Rates.validate()
@@ -108,7 +121,14 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHost(hostConfig{Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version})
+	relays, err := parsePeers(slices.Concat(c.RelayPeers, c.bootstrapAddrs()))
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHost(hostConfig{
+		Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version,
+		NoUPnP: c.NoUPnP, NoRelay: c.NoRelay, Relays: relays, RelayService: c.RelayService,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +149,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 
 func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 	c := transfer.Config{
-		Host: n.host.Host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
+		Host: n.host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
 		Ban:   func(p peerID) { n.host.ban(p, banTime) },
 		Rates: n.config.Rates.limits(),
 	}
@@ -170,6 +190,9 @@ func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.transfer.Run(ctx) })
 	group.Go(func() error { return n.near.run(ctx, n.host) })
+	if n.host.outside != nil {
+		group.Go(func() error { return n.host.outside.run(ctx, n.host) })
+	}
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })

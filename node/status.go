@@ -83,6 +83,10 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
 		Rates: n.config.Rates,
 	}
+	if n.host.outside != nil {
+		r := n.host.reach()
+		s.Reach = &r
+	}
 	s.Transfers = n.transfers(shares)
 	return s, nil
 }

@@ -170,9 +170,15 @@ func (m *Machine) SetMTU(bytes int, silent bool) error {
 
 // Received returns how many bytes have come over a machine's link to the core.
 func (m *Machine) Received() (int64, error) {
-	out, err := m.Output("cat", "/sys/class/net/wan/statistics/rx_bytes")
+	out, err := m.Output("cat", "/proc/net/dev")
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	for line := range strings.Lines(string(out)) {
+		name, counts, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if fields := strings.Fields(counts); ok && name == "wan" && len(fields) > 0 {
+			return strconv.ParseInt(fields[0], 10, 64)
+		}
+	}
+	return 0, errors.New("this machine has no link to the core")
 }

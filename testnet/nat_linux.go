@@ -84,3 +84,13 @@ func (r *Router) Inside() (*Machine, error) {
 		m.run("ip", "route", "add", "default", "via", lanGateway),
 	)
 }
+
+// Block drops a transport protocol, udp or tcp, of those behind the router, as the networks of companies do.
+func (r *Router) Block(protocol string) error {
+	return r.rules(fmt.Sprintf(`table ip block {
+	chain forward {
+		type filter hook forward priority -10
+		ip protocol %s drop
+	}
+}`, protocol))
+}

@@ -177,7 +177,7 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	}
 	n, err := a.open(ctx, node.Config{
 		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Log: a.log(),
-		Rates: set.Rates, Switches: set.Switches,
+		Rates: set.Rates, Switches: set.Switches, RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
 	})
 	if err != nil {
 		return nil, err

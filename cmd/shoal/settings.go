@@ -21,16 +21,19 @@ import (
 // settings are what a node is started with. Each can be a flag, and a line of config.yaml in the home under the name of the
 // flag; a flag wins.
 type settings struct {
-	Network   node.Network
-	Listen    []string
-	Bootstrap []string
-	Rates     node.Rates
+	Network    node.Network
+	Listen     []string
+	Bootstrap  []string
+	RelayPeers []string
+	IsRelay    bool
+	Relay      node.RelayService // used if IsRelay
+	Rates      node.Rates
 	node.Switches
 }
 
 // startFlags are those that mean nothing to a node that runs already. What limits rates, and the network, have words of
 // their own.
-var startFlags = []string{"listen", "bootstrap", "no-mdns", "no-dht"}
+var startFlags = []string{"listen", "bootstrap", "no-mdns", "no-dht", "no-relay", "no-upnp", "relay-peer", "relay"}
 
 func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar((*string)(&s.Network), "network", "", "isolated: talk to named peers only; lan: find others on the local network; public: and on the internet (default lan)")
@@ -38,6 +41,9 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.Bootstrap, "bootstrap", nil, "multiaddrs with /p2p/ of peers through which to join the DHT; 'ipfs' stands for those of the public IPFS network")
 	f.BoolVar(&s.NoMDNS, "no-mdns", false, "do not announce or look for peers on the local network by mDNS")
 	f.BoolVar(&s.NoDHT, "no-dht", false, "do not take part in a DHT")
+	f.StringSliceVar(&s.RelayPeers, "relay-peer", nil, "multiaddrs with /p2p/ of relays to be found through behind a NAT; bootstrap peers are asked anyway")
+	f.BoolVar(&s.NoRelay, "no-relay", false, "use no relay, and so punch no holes into NATs")
+	f.BoolVar(&s.NoUPnP, "no-upnp", false, "do not ask the router to forward a port (UPnP, NAT-PMP)")
 }
 
 // settings are those that were typed, and for the others those of the home's configuration file.
@@ -51,6 +57,15 @@ func (a *app) settings() (settings, error) {
 	take(a, &set.Bootstrap, a.typed.Bootstrap, "bootstrap")
 	take(a, &set.NoMDNS, a.typed.NoMDNS, "no-mdns")
 	take(a, &set.NoDHT, a.typed.NoDHT, "no-dht")
+	take(a, &set.NoRelay, a.typed.NoRelay, "no-relay")
+	take(a, &set.NoUPnP, a.typed.NoUPnP, "no-upnp")
+	take(a, &set.RelayPeers, a.typed.RelayPeers, "relay-peer")
+	take(a, &set.IsRelay, a.typed.IsRelay, "relay")
+	take(a, &set.Relay.Allow, a.typed.Relay.Allow, "relay-allow")
+	take(a, &set.Relay.Reservations, a.typed.Relay.Reservations, "relay-nodes")
+	take(a, &set.Relay.Circuits, a.typed.Relay.Circuits, "relay-circuits")
+	take(a, &set.Relay.Duration, a.typed.Relay.Duration, "relay-time")
+	take(a, &set.Relay.Data, a.typed.Relay.Data, "relay-data")
 	take(a, &set.Rates.Up, a.typed.Rates.Up, "up-rate")
 	take(a, &set.Rates.Down, a.typed.Rates.Down, "down-rate")
 	take(a, &set.Rates.PeerUp, a.typed.Rates.PeerUp, "peer-up-rate")
@@ -98,6 +113,15 @@ type config struct {
 	Bootstrap    []string     `yaml:"bootstrap"`
 	NoMDNS       bool         `yaml:"no-mdns"`
 	NoDHT        bool         `yaml:"no-dht"`
+	NoRelay      bool         `yaml:"no-relay"`
+	NoUPnP       bool         `yaml:"no-upnp"`
+	RelayPeers   []string     `yaml:"relay-peer"`
+	Relay        bool         `yaml:"relay"`
+	RelayAllow   []string     `yaml:"relay-allow"`
+	RelayNodes   int          `yaml:"relay-nodes"`
+	Circuits     int          `yaml:"relay-circuits"`
+	RelayTime    string       `yaml:"relay-time"`
+	RelayData    string       `yaml:"relay-data"`
 	UpRate       string       `yaml:"up-rate"`
 	DownRate     string       `yaml:"down-rate"`
 	PeerUpRate   string       `yaml:"peer-up-rate"`
@@ -113,11 +137,16 @@ func parseConfig(text []byte) (settings, error) {
 	}
 	set := settings{
 		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap,
-		Switches: node.Switches{NoMDNS: c.NoMDNS, NoDHT: c.NoDHT},
-		Rates:    node.Rates{ExemptLAN: c.ExemptLAN},
+		Switches:   node.Switches{NoMDNS: c.NoMDNS, NoDHT: c.NoDHT, NoRelay: c.NoRelay, NoUPnP: c.NoUPnP},
+		RelayPeers: c.RelayPeers, IsRelay: c.Relay,
+		Relay: node.RelayService{Allow: c.RelayAllow, Reservations: c.RelayNodes, Circuits: c.Circuits},
+		Rates: node.Rates{ExemptLAN: c.ExemptLAN},
 	}
 	if c.Network != "" && !c.Network.Known() {
 		return settings{}, fmt.Errorf("network: %q is none of isolated, lan, public", c.Network)
+	}
+	if err := c.relayLimits(&set.Relay); err != nil {
+		return settings{}, err
 	}
 	for _, r := range []struct {
 		key, text string
