@@ -107,6 +107,9 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err := n.listen(c.Listen); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	if n.outside != nil {
+		close(n.outside.listening)
+	}
 	return n, nil
 }
 

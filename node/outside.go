@@ -40,10 +40,11 @@ const (
 // outside is what a host on the network public learns of how it looks from outside: through which NAT it speaks, which of
 // its addresses others can reach, which ports the router has opened for it, and through which relays it can be found.
 type outside struct {
-	config hostConfig
-	news   event.Subscription
-	relays []peer.AddrInfo // that may be asked for a reservation, the user's first
-	armed  chan struct{}   // closed when holes can be punched: a peer outside has said where it sees us
+	config    hostConfig
+	news      event.Subscription
+	relays    []peer.AddrInfo // that may be asked for a reservation, the user's first
+	listening chan struct{}   // closed when the host does
+	armed     chan struct{}   // closed when holes can be punched: a peer outside has said where it sees us
 
 	mu      sync.Mutex // guards the rest
 	armedAt time.Time
@@ -63,7 +64,7 @@ type sighting struct {
 
 func newOutside(c hostConfig) *outside {
 	return &outside{
-		config: c, relays: c.Relays, armed: make(chan struct{}), seen: make(map[string][]sighting), punched: make(map[peer.ID]string),
+		config: c, relays: c.Relays, listening: make(chan struct{}), armed: make(chan struct{}), seen: make(map[string][]sighting), punched: make(map[peer.ID]string),
 		tried: make(map[peer.ID]time.Time),
 	}
 }
@@ -96,13 +97,21 @@ func (o *outside) options(g *gater) []libp2p.Option {
 		autorelay.WithBackoff(relayAgain), autorelay.WithMinInterval(relayAgain)))
 }
 
-// candidates are the peers that may be relays for us.
-func (o *outside) candidates(_ context.Context, most int) <-chan peer.AddrInfo {
+// candidates are the peers that may be relays for us. None is named before we listen: a dial would leave from another port then,
+// and what the relay sees of it would say nothing of ours.
+func (o *outside) candidates(ctx context.Context, most int) <-chan peer.AddrInfo {
 	out := make(chan peer.AddrInfo, most)
-	defer close(out)
-	for _, info := range o.relays[:min(most, len(o.relays))] {
-		out <- info
-	}
+	go func() {
+		defer close(out)
+		select {
+		case <-o.listening:
+		case <-ctx.Done():
+			return
+		}
+		for _, info := range o.relays[:min(most, len(o.relays))] {
+			out <- info
+		}
+	}()
 	return out
 }
 
