@@ -23,7 +23,9 @@ const (
 	// each connection would end before anything of use has come.
 	worthwhile = content.ChunkSize + content.ChunkSize/2
 
-	onceMore = time.Minute // until a connection that is too small for a chunk is tried again, for what is smaller than one
+	// onceMore is when it is worth trying again what was in vain: to wait for a hole; to fetch what may be smaller than a chunk
+	// over a connection that is too small for one.
+	onceMore = time.Minute
 )
 
 // NewStream opens a stream to a peer, over a connection that leads there directly if there is one, or can be one soon: what
@@ -50,16 +52,39 @@ func (h *netHost) NewStream(ctx context.Context, p peer.ID, protocols ...protoco
 			return h.Host.NewStream(ctx, p, protocols...)
 		}
 	}
-	wait, cancel := context.WithTimeout(network.WithNoDial(ctx, "a hole is being punched"), max(time.Until(c.Stat().Opened.Add(punchWait)), time.Millisecond))
-	defer cancel()
-	s, err := h.Host.NewStream(wait, p, protocols...)
-	if err == nil || ctx.Err() != nil {
-		return s, err
+	if left := h.outside.punchLeft(p, c); left > 0 {
+		wait, cancel := context.WithTimeout(network.WithNoDial(ctx, "a hole is being punched"), left)
+		defer cancel()
+		s, err := h.Host.NewStream(wait, p, protocols...)
+		if err == nil || ctx.Err() != nil {
+			return s, err
+		}
+		h.outside.inVain(p)
 	}
 	if err := h.outside.mayUse(p, passes(c), h.reach); err != nil {
 		return nil, err
 	}
 	return h.Host.NewStream(limited, p, protocols...)
+}
+
+// punchLeft is for how long a hole to p may still be awaited. Where that was in vain a moment ago, as between two connections that
+// a relay has cut, it is not at all.
+func (o *outside) punchLeft(p peer.ID, c network.Conn) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at, ok := o.vain[p]; ok && time.Since(at) < onceMore {
+		return 0
+	}
+	return time.Until(c.Stat().Opened.Add(punchWait))
+}
+
+func (o *outside) inVain(p peer.ID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.vain) >= maxPunched {
+		clear(o.vain)
+	}
+	o.vain[p] = time.Now()
 }
 
 // relayedTo returns the connection with a peer if there is none that leads there directly.

@@ -52,6 +52,7 @@ type outside struct {
 	circuit []multiaddr.Multiaddr
 	seen    map[string][]sighting // by transport
 	punched map[peer.ID]string    // why no hole was punched to a peer; empty if one was
+	vain    map[peer.ID]time.Time // when a hole was last awaited in vain
 	tried   map[peer.ID]time.Time // when content last went through a relay that passes too little for a chunk
 }
 
@@ -65,7 +66,7 @@ type sighting struct {
 func newOutside(c hostConfig) *outside {
 	return &outside{
 		config: c, relays: c.Relays, listening: make(chan struct{}), armed: make(chan struct{}), seen: make(map[string][]sighting), punched: make(map[peer.ID]string),
-		tried: make(map[peer.ID]time.Time),
+		vain: make(map[peer.ID]time.Time), tried: make(map[peer.ID]time.Time),
 	}
 }
 

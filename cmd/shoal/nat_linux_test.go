@@ -247,5 +247,35 @@ func TestSymmetricNATs(t *testing.T) {
 			t.Errorf("%q is missing in what is said:\n%s", want, log)
 		}
 	}
-	t.Log(log[strings.LastIndex(log, `{"error"`):], len(events), received(t, relays))
+	if came := received(t, relays); came > bytes/4 {
+		t.Errorf("%d bytes came to the relays, which do not want to carry files", came)
+	}
+	if done := events[len(events)-1]; done.Kind == "done" {
+		t.Errorf("it came all the same: %+v", done)
+	}
+}
+
+// TestRelayCutoffResumes has a relay that carries files, but ends each connection before this one is through.
+func TestRelayCutoffResumes(t *testing.T) {
+	const bytes = 8 << 20
+	in := newInternet(t)
+	relays, flags := in.relays(t, "--relay-data", "3M")
+	anna, _ := in.behind(testnet.Symmetric)
+	ben, _ := in.behind(testnet.Symmetric)
+	anna.serve(t, flags...)
+	anna.relayed(t, node.NATSymmetric)
+	file, ticket := anna.share(t, bytes)
+	got, events, log := ben.get(t, ticket, append([]string{"--network", "public"}, flags...)...)
+	done := events[len(events)-1]
+	if done.Kind != "done" || len(done.Sources) != 1 || !done.Sources[0].Relayed {
+		t.Fatalf("the file should come through the relay, and %+v is how it ended\n%s", done, log)
+	}
+	sameFile(t, file, got)
+	if !strings.Contains(log, "relayed, limited") {
+		t.Errorf("the user does not hear that it is relayed:\n%s", log)
+	}
+	if came := received(t, relays); came < bytes || came > 2*bytes {
+		t.Errorf("%d bytes came to the relays for a file of %d", came, bytes)
+	}
+	t.Logf("%s in %.1f s, %d bytes came to the relays", size(done.Bytes), done.Seconds, received(t, relays))
 }
