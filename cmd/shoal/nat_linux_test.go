@@ -279,3 +279,54 @@ func TestRelayCutoffResumes(t *testing.T) {
 	}
 	t.Logf("%s in %.1f s, %d bytes came to the relays", size(done.Bytes), done.Seconds, received(t, relays))
 }
+
+// TestMappedPort is somebody whose router forwards a port when asked to: who has the ticket comes in through it, even from behind
+// a symmetric NAT, and no relay is needed.
+func TestMappedPort(t *testing.T) {
+	in := newInternet(t)
+	if err := testnet.LackUPnP(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("in CI this test must run, but %v", err)
+		}
+		t.Skip(err)
+	}
+	anna, router := in.behind(testnet.Cone)
+	ben, _ := in.behind(testnet.Symmetric)
+	gateway, err := router.ServeUPnP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = gateway.Process.Kill(); _ = gateway.Wait() })
+	anna.serve(t)
+	outside := router.Addr.String()
+	anna.await(t, "ports at the router", func(s node.Status) bool {
+		return s.Reach != nil && len(s.Reach.Mapped) == 2 && strings.Contains(strings.Join(s.Addrs, " "), outside)
+	})
+	file, ticket := anna.share(t, 3<<20)
+	got, events, log := ben.get(t, ticket, "--network", "public", "--no-relay", "--no-upnp")
+	done := events[len(events)-1]
+	if done.Kind != "done" || len(done.Sources) != 1 || !strings.Contains(done.Sources[0].Addr, outside) {
+		t.Fatalf("the file should come through the router at %s, and %+v is how it ended\n%s", outside, done, log)
+	}
+	sameFile(t, file, got)
+}
+
+// TestMTUBlackhole has a link of 1200 bytes between two who believe in 1500. QUIC does not fit through it at all.
+func TestMTUBlackhole(t *testing.T) {
+	in := newInternet(t)
+	anna, ben := in.host(in.Public()), in.host(in.Public())
+	if err := anna.SetMTU(1200, false); err != nil {
+		t.Fatal(err)
+	}
+	anna.serve(t)
+	file, ticket := anna.share(t, 8<<20)
+	got, events, log := ben.get(t, ticket, "--network", "public")
+	done := events[len(events)-1]
+	if done.Kind != "done" || len(done.Sources) != 1 || !strings.Contains(done.Sources[0].Addr, "/tcp/") {
+		t.Fatalf("the file should come over TCP, and %+v is how it ended\n%s", done, log)
+	}
+	sameFile(t, file, got)
+	if done.Seconds > 15 {
+		t.Errorf("it took %.1f s to get around the link that is too narrow for QUIC", done.Seconds)
+	}
+}
