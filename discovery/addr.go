@@ -140,7 +140,12 @@ func best(id peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 		out = append(out, r)
 	}
 	slices.SortStableFunc(out, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
-	out = out[:min(len(out), MaxAddrs)]
+	itself := slices.IndexFunc(out, func(r ranked) bool { return r.rank >= relayRank })
+	if itself < 0 {
+		itself = len(out)
+	}
+	relays := out[itself:min(len(out), itself+maxRelayed)]
+	out = append(out[:min(itself, MaxAddrs-len(relays))], relays...)
 	best := make([]ma.Multiaddr, len(out))
 	for i, r := range out {
 		best[i] = r.addr

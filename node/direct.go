@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/shoal-p2p/shoal/content"
 )
@@ -26,6 +29,8 @@ const (
 	// onceMore is when it is worth trying again what was in vain: to wait for a hole; to fetch what may be smaller than a chunk
 	// over a connection that is too small for one.
 	onceMore = time.Minute
+
+	settleWait = 6 * time.Second // for a relay or a router: each answers within a second or two, or not at all
 )
 
 // NewStream opens a stream to a peer, over a connection that leads there directly if there is one, or can be one soon: what
@@ -163,4 +168,32 @@ func (r Reach) describe() string {
 		return "this machine has a public address, so a firewall is in the way, or the other side's NAT is symmetric (it takes another port for each destination)"
 	}
 	return "the NAT of this network keeps ports (cone), so the other one is symmetric (it takes another port for each destination), or a firewall drops UDP and TCP that it did not ask for"
+}
+
+// settle waits a little, on the network public, for an address that leads here from outside: a ticket without one is of use to
+// neighbours only.
+func (h *netHost) settle(ctx context.Context, emit func(Event)) {
+	if h.outside == nil || h.hasOutside() || h.outside.config.NoUPnP && (h.outside.config.NoRelay || len(h.outside.relays) == 0) {
+		return
+	}
+	emit(Event{Kind: "note", Message: "waiting for an address at which this node can be reached from outside"})
+	late := time.NewTimer(settleWait)
+	defer late.Stop()
+	again := time.NewTicker(watchEvery)
+	defer again.Stop()
+	for !h.hasOutside() {
+		select {
+		case <-again.C:
+		case <-late.C:
+			emit(Event{Kind: "note", Message: "no address beyond the local network is known yet, so the ticket is for neighbours: 'shoal status' shows what is tried"})
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hasOutside reports whether an address of ours leads here from the internet, itself or through a relay.
+func (h *netHost) hasOutside() bool {
+	return slices.ContainsFunc(h.addrs(), func(m multiaddr.Multiaddr) bool { return relayed(m) || manet.IsPublicAddr(m) })
 }
