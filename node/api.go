@@ -135,7 +135,7 @@ type Share struct {
 type PeerStatus struct {
 	ID        string   `json:"id"`
 	Addrs     []string `json:"addrs"`
-	Transport string   `json:"transport"` // tcp, quic
+	Transport string   `json:"transport"` // tcp, quic, relay
 	Direction string   `json:"direction"` // in, out
 	Agent     string   `json:"agent,omitempty"`
 	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found

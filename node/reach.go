@@ -82,6 +82,9 @@ func (h *netHost) reach() Reach {
 		}
 		r.Mapped = slices.Compact(slices.Sorted(slices.Values(r.Mapped)))
 	}
+	if len(r.Open) > 0 {
+		return r // places at relays are not told to anybody any more, nor kept up
+	}
 	for _, m := range o.circuit {
 		if p := relayOf(m); p != "" && !slices.Contains(r.Relays, p.String()) {
 			r.Relays = append(r.Relays, p.String())

@@ -60,6 +60,9 @@ func (n *Node) route(p peerID, c network.Conn) string {
 }
 
 func transport(c network.Conn) string {
+	if relayed(c.RemoteMultiaddr()) {
+		return "relay"
+	}
 	if _, err := c.RemoteMultiaddr().ValueForProtocol(multiaddr.P_QUIC_V1); err == nil {
 		return "quic"
 	}
@@ -83,8 +86,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
 		Rates: n.config.Rates,
 	}
-	if n.host.outside != nil {
-		r := n.host.reach()
+	if r, err := n.Reach(ctx); err == nil {
 		s.Reach = &r
 	}
 	s.Transfers = n.transfers(shares)

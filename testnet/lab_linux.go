@@ -154,8 +154,8 @@ func (m *Machine) forward() error {
 	return m.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 }
 
-// SetMTU makes the middle of the way to this machine narrower than both its ends, which believe in 1500 bytes. Silent routers
-// drop what is too long; others say so, as they ought to.
+// SetMTU makes the middle of the way to this machine narrower than both its ends, which believe in 1500 bytes. A silent core
+// drops what is too long, here and elsewhere; others say so, as they ought to.
 func (m *Machine) SetMTU(bytes int, silent bool) error {
 	if err := m.lab.core.run("ip", "link", "set", m.port(), "mtu", strconv.Itoa(bytes)); err != nil || !silent {
 		return err

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/node"
 )
@@ -20,6 +21,15 @@ bootstrap:
   - /ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8
 no-mdns: true
 no-dht: true
+no-relay: true
+no-upnp: true
+relay-peer: [/ip4/192.0.2.2/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8]
+relay: true
+relay-allow: [12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8]
+relay-nodes: 3
+relay-circuits: 4
+relay-time: 90s
+relay-data: 1M
 up-rate: 5M
 down-rate: 1000000
 peer-up-rate: 20Mbit
@@ -28,9 +38,14 @@ exempt-lan: true
 `))
 	want := settings{
 		Network: node.Public, Listen: []string{"/ip4/0.0.0.0/tcp/4747"},
-		Bootstrap: []string{"ipfs", "/ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
-		Switches:  node.Switches{NoMDNS: true, NoDHT: true},
-		Rates:     node.Rates{Up: 5 << 20, Down: 1000000, PeerUp: 2500000, PeerDown: 800 << 10, ExemptLAN: true},
+		Bootstrap:  []string{"ipfs", "/ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
+		Switches:   node.Switches{NoMDNS: true, NoDHT: true, NoRelay: true, NoUPnP: true},
+		RelayPeers: []string{"/ip4/192.0.2.2/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"}, IsRelay: true,
+		Relay: node.RelayService{
+			Allow:        []string{"12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
+			Reservations: 3, Circuits: 4, Duration: 90 * time.Second, Data: 1 << 20,
+		},
+		Rates: node.Rates{Up: 5 << 20, Down: 1000000, PeerUp: 2500000, PeerDown: 800 << 10, ExemptLAN: true},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
@@ -50,6 +65,8 @@ func TestConfigSaysWhereItIsWrong(t *testing.T) {
 		{"a list for a word", "network: [lan]\n", "line 1"},
 		{"no network", "network: wan\n", `network: "wan" is none of`},
 		{"no rate", "up-rate: fast\n", "up-rate: "},
+		{"no time", "relay-time: long\n", "relay-time: "},
+		{"no size", "relay-data: 5Mbit\n", "relay-data: "},
 		{"a rate too low", "up-rate: 1\n", "up-rate: the lowest"},
 		{"no YAML", "network: lan\n\t- [", "line 2"},
 		{"a list", "- network\n", "line 1"},
