@@ -96,26 +96,56 @@ func (e endpoint) rank() int {
 	return 2*class + tcp
 }
 
-// best returns the addresses of a peer at which it could be reached, without those that name another one, each once,
-// ranked, at most MaxAddrs. They come without /p2p/.
+// relayRank puts relays behind all addresses that lead to the peer itself.
+const relayRank = 100
+
+// throughRelay takes an address that leads through a relay apart; others come back as they are, and relay is empty.
+func throughRelay(a ma.Multiaddr) (at ma.Multiaddr, relay peer.ID) {
+	head, last := ma.SplitLast(a)
+	if last == nil || last.Code() != ma.P_CIRCUIT {
+		return a, ""
+	}
+	at, relay = bare(head)
+	if relay == "" {
+		return nil, ""
+	}
+	return at, relay
+}
+
+// best returns the addresses of a peer at which it could be reached, itself or through one relay, without those that name another
+// peer, each once, ranked, at most MaxAddrs. They come without /p2p/ of the peer.
 func best(id peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 	type ranked struct {
 		addr ma.Multiaddr
 		rank int
 	}
+	type from struct {
+		at    endpoint
+		relay peer.ID
+	}
 	var out []ranked
-	seen := make(map[endpoint]bool)
+	seen := make(map[from]bool)
 	for _, a := range addrs[:min(len(addrs), maxRead)] {
 		a, named := bare(a)
-		e, ok := parseEndpoint(a)
-		if !ok || !e.plausible() || named != "" && named != id || seen[e] {
+		at, relay := throughRelay(a)
+		e, ok := parseEndpoint(at)
+		if !ok || !e.plausible() || named != "" && named != id || relay == id || seen[from{e, relay}] {
 			continue
 		}
-		seen[e] = true
-		out = append(out, ranked{a, e.rank()})
+		seen[from{e, relay}] = true
+		r := ranked{a, e.rank()}
+		if relay != "" {
+			r.rank += relayRank
+		}
+		out = append(out, r)
 	}
 	slices.SortStableFunc(out, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
-	out = out[:min(len(out), MaxAddrs)]
+	itself := slices.IndexFunc(out, func(r ranked) bool { return r.rank >= relayRank })
+	if itself < 0 {
+		itself = len(out)
+	}
+	relays := out[itself:min(len(out), itself+maxRelayed)]
+	out = append(out[:min(itself, MaxAddrs-len(relays))], relays...)
 	best := make([]ma.Multiaddr, len(out))
 	for i, r := range out {
 		best[i] = r.addr

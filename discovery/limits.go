@@ -9,6 +9,9 @@ const (
 	// MaxAddrs is how many addresses of one peer are kept, the best first. More cost dials, and seldom help.
 	MaxAddrs = 16
 
+	// maxRelayed is how many of them may lead through relays. They are twice as long as others, and each relay has a few.
+	maxRelayed = 4
+
 	// maxPeerID is the longest peer ID, in bytes.
 	maxPeerID = 64
 

@@ -168,7 +168,11 @@ func TestTicketAddressesThatCannotBeMeant(t *testing.T) {
 		"/dns4/example.com/tcp/4001", "/dnsaddr/example.com", "/ip6zone/eth0/ip6/fe80::1/tcp/4001", "/ip4/10.0.0.1/udp/4001",
 		"/ip4/10.0.0.1/tcp/4001/ws", "/ip4/10.0.0.1/tcp/4001/tls/ws", "/ip4/10.0.0.1", "/tcp/4001", "/unix/a",
 		"/ip4/10.0.0.1/udp/4001/quic-v1/webtransport", "/ip4/10.0.0.1/tcp/4001/p2p/" + peerOther,
-		"/ip4/10.0.0.1/tcp/4001/p2p/" + peerOther + "/p2p-circuit", "/ip4/10.0.0.1/tcp/4001/p2p/" + peerOne + "/p2p-circuit/p2p/" + peerOne,
+		"/p2p-circuit", "/p2p/" + peerOther + "/p2p-circuit", "/ip4/10.0.0.1/tcp/4001/p2p-circuit", "/ip4/127.0.0.1/tcp/22/p2p/" + peerOther + "/p2p-circuit",
+		"/ip4/169.254.169.254/tcp/80/p2p/" + peerOther + "/p2p-circuit", "/dns4/example.com/tcp/4001/p2p/" + peerOther + "/p2p-circuit",
+		"/ip4/10.0.0.1/tcp/4001/p2p/" + peerOne + "/p2p-circuit", "/ip4/10.0.0.1/tcp/4001/p2p/" + peerOther + "/p2p-circuit/p2p/" + peerOther,
+		"/ip4/10.0.0.1/tcp/4001/p2p/" + peerOther + "/p2p-circuit/p2p-circuit",
+		"/ip4/10.0.0.1/tcp/4001/p2p/" + peerOther + "/p2p-circuit/ip4/10.0.0.2/tcp/1",
 		"/p2p/" + peerOne, "/ip4/10.0.0.1/sctp/4001",
 	} {
 		a := ma.StringCast(bad)
@@ -180,6 +184,27 @@ func TestTicketAddressesThatCannotBeMeant(t *testing.T) {
 				t.Errorf("%s, %s, %s: got %q, %v, want a ticket without addresses", name, bad, s, texts(got.Addrs), err)
 			}
 		}
+	}
+}
+
+// A relay comes last, and a few of its addresses are enough: they are long.
+func TestTicketThroughARelay(t *testing.T) {
+	var addrs []ma.Multiaddr
+	for i := range maxRelayed + 1 {
+		addrs = append(addrs, ma.StringCast(fmt.Sprintf("/ip4/11.0.0.%d/udp/4747/quic-v1/p2p/%s/p2p-circuit", i+1, peerOther)))
+	}
+	addrs = append(addrs, ma.StringCast("/ip4/11.0.0.1/udp/4747/quic-v1"), addrs[0])
+	got, err := ParseTicket(Ticket{Root: root(t), Peer: peerID(t, peerOne), Addrs: addrs}.String())
+	want := append([]string{"/ip4/11.0.0.1/udp/4747/quic-v1"}, texts(addrs[:maxRelayed])...)
+	if err != nil || !slices.Equal(texts(got.Addrs), want) {
+		t.Errorf("got %q, %v, want %q", texts(got.Addrs), err, want)
+	}
+	for i := range MaxAddrs {
+		addrs = append(addrs, ma.StringCast(fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", 2000+i)))
+	}
+	got, err = ParseTicket(Ticket{Root: root(t), Peer: peerID(t, peerOne), Addrs: addrs}.String())
+	if n := len(got.Addrs); err != nil || n != MaxAddrs || got.Addrs[n-1].String() != addrs[maxRelayed-1].String() {
+		t.Errorf("with many other addresses: got %q, %v, want the relays at the end of %d", texts(got.Addrs), err, MaxAddrs)
 	}
 }
 

@@ -12,11 +12,22 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// advertised are the addresses that peers are told: those at which we would answer them.
+// advertised are the addresses that peers are told: those at which we would answer them, and on the network public also
+// those that lead to us from outside: what the router maps, what peers see, and relays.
 func (g *gater) advertised(all []multiaddr.Multiaddr) []multiaddr.Multiaddr {
-	return reachable(all, localInterfaces(), g.mayAccept)
+	out := reachable(all, localInterfaces(), g.mayAccept)
+	if !g.public {
+		return out
+	}
+	for _, m := range all {
+		if (relayed(m) || manet.IsPublicAddr(m)) && !slices.ContainsFunc(out, m.Equal) {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // rankDials says which address of a peer is dialled when. On the local network TCP goes first, because TLS over TCP moves
@@ -28,7 +39,7 @@ func (g *gater) rankDials(addrs []multiaddr.Multiaddr) []network.AddrDelay {
 	const step, quicAfter, publicAfter = 30 * time.Millisecond, 100 * time.Millisecond, 50 * time.Millisecond
 	var local, public []multiaddr.Multiaddr
 	for _, m := range addrs {
-		if ip, ok := ipOf(m); ok && g.mayAccept(ip) {
+		if ip, ok := ipOf(m); ok && g.local(ip) && !relayed(m) {
 			local = append(local, m)
 		} else {
 			public = append(public, m)

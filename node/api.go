@@ -13,7 +13,13 @@ const (
 	Isolated Network = "isolated"
 	// LAN adds mDNS. Nothing is sent to, or accepted from, an address outside the private ranges.
 	LAN Network = "lan"
+	// Public adds the internet: any address may be dialled, and anybody may come. The node finds out how it can be reached from
+	// there, keeps a place at a relay while it cannot, and punches holes into NATs.
+	Public Network = "public"
 )
+
+// Known reports whether there is such a network.
+func (n Network) Known() bool { return n == Isolated || n == LAN || n == Public }
 
 // The ways a request ends badly. Each keeps its identity through the control socket, where cmd turns it into an exit code
 // and a hint.
@@ -129,7 +135,7 @@ type Share struct {
 type PeerStatus struct {
 	ID        string   `json:"id"`
 	Addrs     []string `json:"addrs"`
-	Transport string   `json:"transport"` // tcp, quic
+	Transport string   `json:"transport"` // tcp, quic, relay
 	Direction string   `json:"direction"` // in, out
 	Agent     string   `json:"agent,omitempty"`
 	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
@@ -168,6 +174,7 @@ type Status struct {
 	Down      int64      `json:"down"`   // chunk bytes since start
 	Up        int64      `json:"up"`
 	Rates     Rates      `json:"rates,omitzero"`
+	Reach     *Reach     `json:"reach,omitempty"` // on the network public
 	Transfers []Transfer `json:"transfers,omitempty"`
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -34,17 +35,24 @@ type hostConfig struct {
 	Network   Network
 	Listen    []string // multiaddrs; empty means DefaultPort on all interfaces, or another port when that is taken
 	UserAgent string
+
+	// Of the network public alone.
+	NoUPnP       bool            // the router is not asked to forward a port
+	NoRelay      bool            // relays are neither used nor spoken through, so that no hole can be punched
+	Relays       []peer.AddrInfo // that are asked for a place
+	RelayService *RelayService   // be a relay
 }
 
 // netHost is the libp2p host with the rules of our networks around it.
 type netHost struct {
 	host.Host
-	gater *gater
-	mux   *muxer
+	gater   *gater
+	mux     *muxer
+	outside *outside // nil unless the network is public
 }
 
-// newHost starts to listen and returns a host that is ready to dial. It sends nothing by itself: no relay, no NAT service, no
-// address discovery by others, no bootstrap. The caller closes it.
+// newHost starts to listen and returns a host that is ready to dial. On networks other than public it sends nothing by itself:
+// no relay, no NAT service, no address discovery by others, no bootstrap. The caller closes it.
 func newHost(c hostConfig) (*netHost, error) {
 	resources, err := newResources()
 	if err != nil {
@@ -54,11 +62,11 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close())
 	}
-	g, mux := newGater(), newMuxer()
-	h, err := libp2p.New(
+	g, mux := newGater(c.Network), newMuxer()
+	n := &netHost{gater: g, mux: mux}
+	options := []libp2p.Option{
 		libp2p.Identity(c.Key),
 		libp2p.UserAgent(c.UserAgent),
-		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // with it, two nodes could listen on one port and share out the callers
 		libp2p.Transport(quic.NewTransport),
 		libp2p.Security(libp2ptls.ID, newTLS),
 		libp2p.Security(noise.ID, noise.New),
@@ -70,24 +78,51 @@ func newHost(c hostConfig) (*netHost, error) {
 		libp2p.ConnectionManager(conns),
 		libp2p.SwarmOpts(swarm.WithDialRanker(g.rankDials)),
 		libp2p.MultiaddrResolver(resolver{gater: g, dns: swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}}),
-		libp2p.DisableRelay(),
-		libp2p.ForceReachabilityPrivate(), // nobody is asked whether we can be reached
-		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.Ping(false),
 		libp2p.DisableMetrics(),
-	)
-	if err != nil {
+	}
+	if c.Network == Public {
+		n.outside = newOutside(c)
+		for _, info := range c.Relays {
+			n.allowNamed(info)
+		}
+		options = append(options, libp2p.Transport(tcp.NewTCPTransport)) // dials from its port, which a hole punch needs
+		options = append(options, n.outside.options(g)...)
+	} else {
+		options = append(options,
+			libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // with it, two nodes could listen on one port and share out the callers
+			libp2p.DisableRelay(),
+			libp2p.ForceReachabilityPrivate(), // nobody is asked whether we can be reached
+			libp2p.DisableIdentifyAddressDiscovery(),
+		)
+	}
+	if n.Host, err = libp2p.New(options...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the host: %w", err), conns.Close(), resources.Close())
 	}
-	n := &netHost{Host: h, gater: g, mux: mux}
+	if n.outside != nil {
+		if err := n.outside.subscribe(n); err != nil {
+			return nil, errors.Join(err, n.Close())
+		}
+	}
 	if err := n.listen(c.Listen); err != nil {
-		return nil, errors.Join(err, h.Close())
+		return nil, errors.Join(err, n.Close())
+	}
+	if n.outside != nil {
+		close(n.outside.listening)
 	}
 	return n, nil
 }
 
 // allowNamed lets the peer be reached at addresses that the user typed, whatever they are: public ones, loopback, DNS names.
-func (h *netHost) allowNamed(info peer.AddrInfo) { h.gater.name(info) }
+// Where the way leads through a relay, so may the relay.
+func (h *netHost) allowNamed(info peer.AddrInfo) {
+	h.gater.name(info)
+	for _, m := range info.Addrs {
+		if p := relayOf(m); p != "" {
+			h.gater.name(peer.AddrInfo{ID: p, Addrs: []multiaddr.Multiaddr{relayAddr(m)}})
+		}
+	}
+}
 
 // allowTicket is allowNamed for the addresses in a ticket. Whoever wrote it may be anybody, so it cannot lead us to the
 // services of this machine or of its cloud: loopback below port 1024 and metadata addresses are left out.
@@ -96,14 +131,14 @@ func (h *netHost) allowTicket(info peer.AddrInfo) {
 		ip, ok := ipOf(m)
 		return ok && (within(metadata, ip) || ip.IsLoopback() && portOf(m) < 1024)
 	})
-	h.gater.name(info)
+	h.allowNamed(info)
 }
 
 // ban closes all connections with the peer and refuses new ones for d.
 func (h *netHost) ban(p peer.ID, d time.Duration) {
 	var from []netip.Addr
 	for _, c := range h.Network().ConnsToPeer(p) {
-		if ip, ok := ipOf(c.RemoteMultiaddr()); ok {
+		if ip, ok := ipOf(c.RemoteMultiaddr()); ok && !relayed(c.RemoteMultiaddr()) { // the relay did nothing
 			from = append(from, ip)
 		}
 	}
@@ -114,7 +149,18 @@ func (h *netHost) ban(p peer.ID, d time.Duration) {
 // addrs are the addresses at which others may reach this node, without /p2p, the best one first and loopback last.
 // It is empty only when the host does not listen at all.
 func (h *netHost) addrs() []multiaddr.Multiaddr {
-	return reachable(h.Network().ListenAddresses(), localInterfaces(), h.gater.mayAccept)
+	out := reachable(h.Network().ListenAddresses(), localInterfaces(), h.gater.mayAccept)
+	if h.outside == nil {
+		return out
+	}
+	for _, m := range h.Addrs() {
+		if _, ok := ipOf(m); ok && !slices.ContainsFunc(out, m.Equal) {
+			out = append(out, m)
+		}
+	}
+	loopback := func(m multiaddr.Multiaddr) int { ip, _ := ipOf(m); return btoi(ip.IsLoopback()) }
+	slices.SortStableFunc(out, func(a, b multiaddr.Multiaddr) int { return cmp.Compare(loopback(a), loopback(b)) })
+	return out
 }
 
 // listen opens the addresses that the user named, all of them, or the default ones.
@@ -127,11 +173,28 @@ func (h *netHost) listen(named []string) error {
 		if err != nil {
 			return fmt.Errorf("%w: listen on %q: %w", ErrUsage, text, err)
 		}
+		if err := h.vacant(m); err != nil {
+			return fmt.Errorf("listen on %s: %w", m, listenError(err))
+		}
 		if err := h.listenOn(m); err != nil {
 			return fmt.Errorf("listen on %s: %w", m, listenError(err))
 		}
 	}
 	return nil
+}
+
+// vacant looks whether another program listens on a TCP address. Where sockets share their port, as hole punching needs it, the
+// system would let us in beside it, and share out the callers.
+func (h *netHost) vacant(m multiaddr.Multiaddr) error {
+	ip, ok := ipOf(m)
+	if _, err := m.ValueForProtocol(multiaddr.P_TCP); err != nil || !ok || h.outside == nil || portOf(m) == 0 {
+		return nil
+	}
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(portOf(m)))))
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // listenError says in plain words what the user can change.
@@ -240,6 +303,6 @@ func (h *netHost) listenAll(ip4, ip6 string, port int, partly bool) error {
 
 func (h *netHost) stopListening() {
 	if s, ok := h.Network().(interface{ ListenClose(...multiaddr.Multiaddr) }); ok {
-		s.ListenClose(h.Network().ListenAddresses()...)
+		s.ListenClose(slices.DeleteFunc(h.Network().ListenAddresses(), relayed)...)
 	}
 }

@@ -134,7 +134,7 @@ func (s *neighbours) run(ctx context.Context, h *netHost) error {
 	defer ticker.Stop()
 	for {
 		for _, info := range s.named {
-			if h.Network().Connectedness(info.ID) != network.Connected {
+			if h.Network().Connectedness(info.ID) == network.NotConnected {
 				s.connect(ctx, h, info)
 			}
 		}
@@ -158,7 +158,7 @@ func (s *neighbours) forget(h *netHost, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, x := range s.known {
-		gone := h.Network().Connectedness(id) != network.Connected
+		gone := h.Network().Connectedness(id) == network.NotConnected
 		if gone && x.route != "peer" && (x.route == "inbound" || now.Sub(x.seen) > forgetAfter) {
 			delete(s.known, id)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,27 +35,50 @@ func moduleVersion() string {
 
 // Config says what kind of node to open. Home must be set.
 type Config struct {
-	Home    string
-	Network Network      // LAN when empty
-	Listen  []string     // multiaddrs; empty: every interface, the default port if it is free
-	Peers   []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
-	Log     *slog.Logger // nil discards
-	Rates   Rates
+	Home      string
+	Network   Network      // LAN when empty
+	Listen    []string     // multiaddrs; empty: every interface, the default port if it is free
+	Peers     []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
+	Bootstrap []string     // the same, as ways into the DHT; IPFSBootstrap stands for the public ones of IPFS
+	Log       *slog.Logger // nil discards
+	Rates     Rates
+	Switches
+
+	// Of the network public alone.
+	RelayPeers   []string      // multiaddrs with /p2p/ of relays, besides the bootstrap peers, to be found through behind a NAT
+	RelayService *RelayService // be a relay for others; nil: do not
+}
+
+// Switches turn off what the network would have on.
+type Switches struct {
+	NoMDNS bool
+	NoDHT  bool
+
+	NoRelay bool // use no relay, and punch no holes into NATs, which takes one
+	NoUPnP  bool // do not ask the router to forward a port
 }
 
 func (c *Config) validate() error {
 	if c.Home == "" {
 		return fmt.Errorf("%w: home is not set", ErrUsage)
 	}
-	switch c.Network {
-	case "":
+	if c.Network == "" {
 		c.Network = LAN
-	case LAN, Isolated:
-	default:
-		return fmt.Errorf("%w: network %q is not one of isolated, lan", ErrUsage, c.Network)
+	}
+	if !c.Network.Known() {
+		return fmt.Errorf("%w: network %q is not one of isolated, lan, public", ErrUsage, c.Network)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.validateBootstrap(); err != nil {
+		return err
+	}
+	if c.Network != Public && c.RelayService != nil {
+		return fmt.Errorf("%w: a relay is for the network public, and this one is %s", ErrUsage, c.Network)
+	}
+	if err := c.RelayService.validate(); err != nil {
+		return err
 	}
 	return c.Rates.validate()
 }
@@ -65,7 +89,7 @@ type Node struct {
 	host     *netHost
 	store    *store.Store
 	transfer *transfer.Service
-	mdns     *discovery.MDNS // nil when the network is isolated
+	mdns     *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
 	near     *neighbours
 	dests    claims
 	names    names
@@ -97,7 +121,14 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHost(hostConfig{Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version})
+	relays, err := parsePeers(slices.Concat(c.RelayPeers, c.bootstrapAddrs()))
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHost(hostConfig{
+		Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version,
+		NoUPnP: c.NoUPnP, NoRelay: c.NoRelay, Relays: relays, RelayService: c.RelayService,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +138,10 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 		i = introducer{h}
 	}
 	n.transfer = n.newTransfer(i)
-	if c.Network == LAN {
+	if c.Network != Isolated && !c.NoMDNS {
 		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
-	if err := n.near.name(h, c.Peers); err != nil {
+	if err := n.near.name(h, slices.Concat(c.Peers, c.bootstrapAddrs())); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return n, nil
@@ -118,7 +149,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 
 func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 	c := transfer.Config{
-		Host: n.host.Host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
+		Host: n.host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
 		Ban:   func(p peerID) { n.host.ban(p, banTime) },
 		Rates: n.config.Rates.limits(),
 	}
@@ -159,6 +190,9 @@ func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.transfer.Run(ctx) })
 	group.Go(func() error { return n.near.run(ctx, n.host) })
+	if n.host.outside != nil {
+		group.Go(func() error { return n.host.outside.run(ctx, n.host) })
+	}
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })

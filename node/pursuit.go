@@ -175,6 +175,9 @@ func describe(c transfer.PeerStatus) string {
 		if c.Learnt {
 			return who + " has it too, as another peer said"
 		}
+		if c.Relayed {
+			return who + " has it (relayed, limited: no direct connection could be made)"
+		}
 		return who + " has it"
 	case transfer.NotHere:
 		return who + " does not have it"
@@ -266,14 +269,18 @@ func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
 	without, unreachable, asking := census(s)
 	secs := int(waited.Seconds())
 	switch {
+	case blocked(s) != nil:
+		return fmt.Errorf("%w: %w", ErrNoPeer, blocked(s))
 	case s.Joined > 0 || p.movedBy > 0:
 		return fmt.Errorf("%w: whoever had %s has sent nothing for %d s", ErrNoPeer, p.target.root, secs)
 	case without > 0:
 		return fmt.Errorf("%w: asked %s, none has %s", ErrNotFound, plural(without, "peer"), p.target.root)
 	case unreachable+asking > 0:
 		return fmt.Errorf("%w: %s found, none could be reached: %s", ErrNoPeer, plural(unreachable+asking, "peer"), p.lastError(s))
-	case p.n.mdns == nil:
+	case p.n.config.Network == Isolated:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
+	case p.n.mdns == nil:
+		return fmt.Errorf("%w: no peer is connected, and mDNS is switched off", ErrNoPeer)
 	}
 	return fmt.Errorf("%w: no other node answered on this network in %d s%s", ErrNoPeer, secs, p.trouble())
 }
@@ -284,6 +291,19 @@ func (p *pursuit) trouble() string {
 		return fmt.Sprintf(" (mDNS: %v)", err)
 	}
 	return ""
+}
+
+// blocked is the error of a peer that only a relay reaches, if that is what keeps a session from its content.
+func blocked(s transfer.Status) error {
+	if s.Joined > 0 {
+		return nil
+	}
+	for _, c := range s.Peers {
+		if errors.Is(c.Err, ErrBlocked) {
+			return c.Err
+		}
+	}
+	return nil
 }
 
 func (p *pursuit) lastError(s transfer.Status) string {

@@ -29,6 +29,7 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 	if err != nil {
 		return Shared{}, storeError(err)
 	}
+	n.host.settle(ctx, emit)
 	return Shared{
 		CID: share.Root.String(), Ticket: n.ticket(share.Root, share.Name), Name: share.Name,
 		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Skipped: skippedList(skipped),

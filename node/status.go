@@ -60,6 +60,9 @@ func (n *Node) route(p peerID, c network.Conn) string {
 }
 
 func transport(c network.Conn) string {
+	if relayed(c.RemoteMultiaddr()) {
+		return "relay"
+	}
 	if _, err := c.RemoteMultiaddr().ValueForProtocol(multiaddr.P_QUIC_V1); err == nil {
 		return "quic"
 	}
@@ -82,6 +85,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Uptime: time.Since(n.started).Seconds(), Addrs: id.Addrs, Shares: len(shares), Stale: int(n.stale.Load()),
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
 		Rates: n.config.Rates,
+	}
+	if r, err := n.Reach(ctx); err == nil {
+		s.Reach = &r
 	}
 	s.Transfers = n.transfers(shares)
 	return s, nil

@@ -39,6 +39,11 @@ var outcomes = []outcome{
 		"check the CID, and that whoever shared it is still running; a ticket says whom to ask",
 	},
 	{
+		node.ErrBlocked, "no_direct_way", 4, "only a relay reaches a peer that has it, and lets too little through",
+		"forward a port to one of the two (UPnP on its router does), or run 'shoal serve --network public --relay --relay-data 10G' " +
+			"on a machine that both can reach and name it to both with --relay-peer",
+	},
+	{
 		node.ErrNoPeer, "no_peer", 4, "no peer could be reached",
 		"check that the other node is running and on this network, or use the ticket that its 'shoal share' printed",
 	},
@@ -184,7 +189,7 @@ func (a *app) hint(err error, o outcome) string {
 		return fmt.Sprintf("see 'shoal help %s'", a.verb)
 	case errors.Is(err, node.ErrNotFound) && (a.verb == "unshare" || a.verb == "check"):
 		return "'shoal shares' lists what is shared"
-	case errors.Is(err, node.ErrNoPeer) && a.network == string(node.Isolated):
+	case errors.Is(err, node.ErrNoPeer) && a.typed.Network == node.Isolated:
 		return "name a peer with --peer, use a ticket, or leave --network isolated away, to look on this network"
 	case errors.Is(err, node.ErrDisk) && a.verb == "share":
 		return "check that the files can be read and that there is room at " + a.home

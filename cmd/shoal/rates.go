@@ -15,11 +15,11 @@ import (
 // rateFlags gives a command that may run a node of its own the limits on how fast content moves.
 func (a *app) rateFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var((*rateFlag)(&a.rates.Up), "up-rate", "bytes a second to send at most, to all peers together: 800k, 5M, 1.5MiB, 20Mbit; 0 is no limit")
-	f.Var((*rateFlag)(&a.rates.Down), "down-rate", "bytes a second to receive at most, from all peers together")
-	f.Var((*rateFlag)(&a.rates.PeerUp), "peer-up-rate", "bytes a second to send at most to each peer")
-	f.Var((*rateFlag)(&a.rates.PeerDown), "peer-down-rate", "bytes a second to receive at most from each peer")
-	f.BoolVar(&a.rates.ExemptLAN, "exempt-lan", false, "leave peers on the local network out of these limits")
+	f.Var((*rateFlag)(&a.typed.Rates.Up), "up-rate", "bytes a second to send at most, to all peers together: 800k, 5M, 1.5MiB, 20Mbit; 0 is no limit")
+	f.Var((*rateFlag)(&a.typed.Rates.Down), "down-rate", "bytes a second to receive at most, from all peers together")
+	f.Var((*rateFlag)(&a.typed.Rates.PeerUp), "peer-up-rate", "bytes a second to send at most to each peer")
+	f.Var((*rateFlag)(&a.typed.Rates.PeerDown), "peer-down-rate", "bytes a second to receive at most from each peer")
+	f.BoolVar(&a.typed.Rates.ExemptLAN, "exempt-lan", false, "leave peers on the local network out of these limits")
 }
 
 // rateFlag is a rate that a user typed, in bytes a second.
@@ -53,18 +53,34 @@ var errRate = errors.New("write it as 800k, 5M, 1.5MiB (powers of 1024), 2MB (of
 
 // parseRate understands a number with a unit as bytes a second.
 func parseRate(text string) (int64, error) {
-	number := strings.TrimRightFunc(text, func(c rune) bool { return c < '0' || c > '9' })
-	unit := strings.ToLower(strings.TrimSpace(text[len(number):]))
-	per, known := rateUnits[strings.TrimSuffix(unit, "/s")]
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || !known || !(n >= 0) || n*per >= math.MaxInt64/2 || strings.ContainsAny(number, "xXpPeE_+") {
+	n, ok := amount(strings.TrimSuffix(strings.ToLower(text), "/s"))
+	if !ok {
 		return 0, errRate
 	}
-	v := int64(n * per)
-	if n > 0 && v < node.LeastRate {
+	if n > 0 && n < node.LeastRate {
 		return 0, fmt.Errorf("the lowest limit is %s/s, and 0 is none", size(node.LeastRate))
 	}
-	return v, nil
+	return int64(n), nil
+}
+
+var errSize = errors.New("write it as 800k, 5M, 1.5MiB (powers of 1024) or 2MB (of 1000)")
+
+// parseSize understands a number with a unit as bytes.
+func parseSize(text string) (int64, error) {
+	n, ok := amount(strings.ToLower(text))
+	if !ok || strings.HasSuffix(strings.ToLower(text), "bit") {
+		return 0, errSize
+	}
+	return int64(n), nil
+}
+
+// amount understands a number with a unit, in lower case, as bytes.
+func amount(text string) (bytes float64, ok bool) {
+	number := strings.TrimRightFunc(text, func(c rune) bool { return c < '0' || c > '9' })
+	per, known := rateUnits[strings.TrimSpace(text[len(number):])]
+	n, err := strconv.ParseFloat(number, 64)
+	ok = err == nil && known && n >= 0 && n*per < math.MaxInt64/2 && !strings.ContainsAny(number, "xpe_+")
+	return n * per, ok
 }
 
 // limits writes rates for people; nothing if there are none.

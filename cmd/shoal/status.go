@@ -58,6 +58,9 @@ func statusText(s node.Status, each bool) string {
 	for _, addr := range s.Addrs {
 		row("listens", "%s", addr)
 	}
+	if s.Reach != nil {
+		reachRows(*s.Reach, row)
+	}
 	shares := count(s.Shares, "share", "shares")
 	if s.Stale > 0 {
 		shares += ", " + count(s.Stale, "file has changed or gone", "files have changed or gone") + " since ('shoal shares' shows which)"
