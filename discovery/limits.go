@@ -19,6 +19,22 @@ const (
 	maxRead = 1024
 )
 
+// What a neighbour may say of itself. Its answer is read into memory as a whole before a byte of it is looked at.
+const (
+	// MaxNodeName is the longest name of a node, in bytes: as long as one label of a host name.
+	MaxNodeName = 63
+
+	// MaxListed is how many shares one answer names.
+	MaxListed = 256
+
+	// MaxAbout is the longest answer, in bytes, without its length.
+	MaxAbout = 96 << 10
+
+	maxListedName = 255     // bytes: no file system has longer ones
+	maxRoot       = 64      // bytes of a content ID
+	maxClock      = 1 << 40 // seconds since 1970
+)
+
 // What mDNS may cost. Names, addresses, peer IDs and times to live are all chosen by whoever sends the packets.
 const (
 	perFinding  = 100 * time.Millisecond // between two findings: each may become a dial

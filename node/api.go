@@ -32,6 +32,7 @@ var (
 type ShareRequest struct {
 	Paths  []string `json:"paths"`            // absolute; several are wrapped in one directory under their base names
 	Hidden bool     `json:"hidden,omitempty"` // take in names that begin with a dot
+	Listed *bool    `json:"listed,omitempty"` // whether neighbours may see it; nil: as before, and at first not
 }
 
 // Shared is the outcome of a share.
@@ -42,6 +43,7 @@ type Shared struct {
 	Bytes   int64     `json:"bytes"` // of the files, not counting repeats twice on the wire
 	Files   int       `json:"files"`
 	Seconds float64   `json:"seconds"`
+	Listed  bool      `json:"listed,omitempty"`
 	Skipped []Skipped `json:"skipped,omitempty"`
 }
 
@@ -122,7 +124,8 @@ type Share struct {
 	Bytes  int64     `json:"bytes"`
 	Files  int       `json:"files"`
 	Added  time.Time `json:"added"`
-	Stale  []Skipped `json:"stale,omitempty"` // files that changed or went since they were indexed
+	Listed bool      `json:"listed,omitempty"` // neighbours may see it
+	Stale  []Skipped `json:"stale,omitempty"`  // files that changed or went since they were indexed
 }
 
 // PeerStatus is one connected peer.
@@ -135,6 +138,26 @@ type PeerStatus struct {
 	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
 	Down      int64    `json:"down"`            // chunk bytes received from it and verified
 	Up        int64    `json:"up"`              // chunk bytes sent to it
+}
+
+// Neighbour is a peer on the local network, as it answered when it was asked about itself.
+type Neighbour struct {
+	ID     string   `json:"id"`
+	Name   string   `json:"name,omitempty"`  // what its owner calls it; empty if it does not say
+	Addr   string   `json:"addr,omitempty"`  // of the connection
+	Agent  string   `json:"agent,omitempty"` // the program that runs there
+	Route  string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
+	Listed []Listed `json:"listed,omitempty"`
+	More   int      `json:"more,omitempty"`  // shares that it lists beyond those
+	Error  string   `json:"error,omitempty"` // why it said nothing
+}
+
+// Listed is a share that a neighbour lets others see.
+type Listed struct {
+	CID   string `json:"cid"`
+	Name  string `json:"name,omitempty"` // as the neighbour has it: unchecked
+	Bytes int64  `json:"bytes"`
+	Files int    `json:"files"`
 }
 
 // Transfer is one root that moves just now, in or out or both ways.

@@ -38,6 +38,7 @@ type Config struct {
 	Network Network      // LAN when empty
 	Listen  []string     // multiaddrs; empty: every interface, the default port if it is free
 	Peers   []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
+	Name    string       // what neighbours are told that this node is called; empty: the name of the machine
 	Log     *slog.Logger // nil discards
 	Rates   Rates
 }
@@ -53,6 +54,12 @@ func (c *Config) validate() error {
 	default:
 		return fmt.Errorf("%w: network %q is not one of isolated, lan", ErrUsage, c.Network)
 	}
+	if c.Name == "" {
+		host, _ := os.Hostname() // a machine without a name makes a node without one
+		c.Name = discovery.CleanNodeName(host)
+	} else if err := discovery.CheckNodeName(c.Name); err != nil {
+		return fmt.Errorf("%w: node name: %w", ErrUsage, err)
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -67,6 +74,7 @@ type Node struct {
 	transfer *transfer.Service
 	mdns     *discovery.MDNS // nil when the network is isolated
 	near     *neighbours
+	card     card
 	dests    claims
 	names    names
 	started  time.Time
@@ -159,6 +167,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.transfer.Run(ctx) })
 	group.Go(func() error { return n.near.run(ctx, n.host) })
+	group.Go(func() error { n.introduce(ctx); return nil })
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })

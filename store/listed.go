@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 )
@@ -54,4 +57,22 @@ func (s *Store) isListed(root cid.Cid) bool {
 	defer s.mu.RUnlock()
 	_, on := s.listed[root]
 	return on
+}
+
+// Listed returns the shares that neighbours may see, in the order in which they were added, without what is wrong with them.
+func (s *Store) Listed() []Share {
+	s.mu.RLock()
+	byRoot := make(map[cid.Cid]Share)
+	for _, h := range s.holdings {
+		if _, on := s.listed[h.Root]; !on || h.Origin == pending {
+			continue
+		}
+		if x, known := byRoot[h.Root]; !known || h.Added.Before(x.Added) {
+			byRoot[h.Root] = Share{Root: h.Root, Name: h.Name, Bytes: h.Bytes, Files: h.Files, Added: h.Added, Listed: true}
+		}
+	}
+	s.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(byRoot), func(a, b Share) int {
+		return cmp.Or(a.Added.Compare(b.Added), cmp.Compare(a.Root.KeyString(), b.Root.KeyString()))
+	})
 }

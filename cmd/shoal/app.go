@@ -30,6 +30,7 @@ type app struct {
 	home    string // absolute, once locate has run
 	network string
 	listen  []string
+	name    string // that neighbours are told
 	rates   node.Rates
 	json    bool
 	verbose bool
@@ -79,11 +80,12 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 	flags.StringVar(&a.home, "home", "", "where the node keeps its identity and its index (or SHOAL_HOME)")
 	flags.StringVar(&a.network, "network", "", "isolated: talk to named peers only; lan: find others on the local network (default lan)")
 	flags.StringSliceVar(&a.listen, "listen", nil, "multiaddrs to listen on (default: every interface)")
+	flags.StringVar(&a.name, "node-name", "", "what neighbours are told that this node is called (default: the name of this machine)")
 	flags.BoolVar(&a.json, "json", false, "print JSON on standard output, one object a line; an error is the last one (with cat: on standard error)")
 	flags.BoolVar(&a.verbose, "verbose", false, "log what the node does on standard error")
 	root.AddCommand(
 		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(),
-		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.peersCommand(), a.statusCommand(), a.checkCommand(),
+		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.unlistCommand(), a.nearbyCommand(), a.peersCommand(), a.statusCommand(), a.checkCommand(),
 		a.idCommand(), a.versionCommand(), exitCodesTopic(),
 	)
 	a.addCompletion(root)

@@ -23,6 +23,8 @@ type peer interface {
 	Check(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
 	Shares(context.Context) ([]node.Share, error)
 	Unshare(ctx context.Context, ref string) error
+	Unlist(ctx context.Context, ref string) error
+	Nearby(context.Context, func(node.Event)) ([]node.Neighbour, error)
 	Peers(context.Context) ([]node.PeerStatus, error)
 	Status(context.Context) (node.Status, error)
 	Identity(context.Context) (node.Identity, error)
@@ -146,6 +148,12 @@ func (a *app) join(ctx context.Context) (*session, error) {
 			"end that node first, or leave --listen away",
 		}
 	}
+	if a.name != "" {
+		return nil, &advised{
+			usage("a node runs on this home already (process %d), so --node-name comes too late", r.about.PID),
+			"end that node first, or leave --node-name away",
+		}
+	}
 	if a.rates != (node.Rates{}) {
 		return nil, &advised{
 			usage("a node runs on this home already (process %d), so limits like --up-rate come too late", r.about.PID),
@@ -170,7 +178,7 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	}
 	n, err := a.open(ctx, node.Config{
 		Home: a.home, Network: node.Network(a.network), Listen: a.listen, Peers: peers, Log: a.log(),
-		Rates: a.rates,
+		Name: a.name, Rates: a.rates,
 	})
 	if err != nil {
 		return nil, err

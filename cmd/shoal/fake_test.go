@@ -34,6 +34,8 @@ type fake struct {
 	check    func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
 	shares   func() ([]node.Share, error)
 	unshare  func(ref string) error
+	unlist   func(ref string) error
+	nearby   func(func(node.Event)) ([]node.Neighbour, error)
 	peers    func() ([]node.PeerStatus, error)
 	status   func() (node.Status, error)
 	identity func() (node.Identity, error)
@@ -93,6 +95,20 @@ func (f *fake) Unshare(_ context.Context, ref string) error {
 		return nil
 	}
 	return f.unshare(ref)
+}
+
+func (f *fake) Unlist(_ context.Context, ref string) error {
+	if f.unlist == nil {
+		return nil
+	}
+	return f.unlist(ref)
+}
+
+func (f *fake) Nearby(_ context.Context, emit func(node.Event)) ([]node.Neighbour, error) {
+	if f.nearby == nil {
+		return nil, nil
+	}
+	return f.nearby(emit)
 }
 
 func (f *fake) Peers(context.Context) ([]node.PeerStatus, error) {

@@ -37,8 +37,20 @@ func hostile() *fake {
 		return []node.Share{{
 			CID: aCID, Name: all, Paths: []string{"/home/u/" + all}, Origin: "shared", Bytes: 123456789, Files: 1234567,
 			Added: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-			Stale: []node.Skipped{{Path: all, Reason: "changed\x1b[2J"}},
+			Stale: []node.Skipped{{Path: all, Reason: "changed\x1b[2J"}}, Listed: true,
 		}}, nil
+	}
+	n.nearby = func(emit func(node.Event)) ([]node.Neighbour, error) {
+		emit(node.Event{Kind: "finding", Message: "listening for neighbours for 2.5 s"})
+		return []node.Neighbour{
+			{
+				ID: "12D3KooWPeer", Name: all, Addr: "/ip4/10.0.0.7/tcp/4001", Agent: "shoal/v1", Route: "mdns", More: 1234,
+				Listed: []node.Listed{{CID: aCID, Name: all, Bytes: 123456789, Files: 1234567}, {CID: aCID, Bytes: 5, Files: 1}},
+			},
+			{ID: "12D3KooWQuiet", Name: "quiet", Addr: "/ip4/10.0.0.8/tcp/4001", Agent: "shoal/v1", Route: "mdns"},
+			{ID: "12D3KooWKubo", Addr: "/ip4/10.0.0.9/tcp/4001", Agent: "kubo\x1b[2J", Route: "mdns", Error: "does not say who it is"},
+			{ID: "12D3KooWGone", Route: "mdns", Error: "cannot be reached: timeout\x1b[2J"},
+		}, nil
 	}
 	n.peers = func() ([]node.PeerStatus, error) {
 		return []node.PeerStatus{{
@@ -111,6 +123,8 @@ func TestHostileNamesRender(t *testing.T) {
 		{"share", []string{"share", "x"}},
 		{"get", []string{"get", aCID, "-o", dest}},
 		{"id", []string{"id"}},
+		{"nearby", []string{"nearby"}},
+		{"unlist", []string{"unlist", aCID}},
 		{"unshare", []string{"unshare", aCID}},
 	} {
 		for _, suffix := range []string{"", "-json"} {
