@@ -177,21 +177,31 @@ type Transfer struct {
 
 // Status is the node at a glance.
 type Status struct {
-	ID        string     `json:"id"`
-	Version   string     `json:"version"`
-	Home      string     `json:"home"`
-	PID       int        `json:"pid"`
-	Network   Network    `json:"network"`
-	Uptime    float64    `json:"uptime"` // seconds
-	Addrs     []string   `json:"addrs"`
-	Shares    int        `json:"shares"`
-	Stale     int        `json:"stale"` // files
-	Peers     int        `json:"peers"`
-	Memory    int64      `json:"memory"` // resident bytes
-	Down      int64      `json:"down"`   // chunk bytes since start
-	Up        int64      `json:"up"`
-	Rates     Rates      `json:"rates,omitzero"`
-	Transfers []Transfer `json:"transfers,omitempty"`
+	ID         string     `json:"id"`
+	Version    string     `json:"version"`
+	Home       string     `json:"home"`
+	PID        int        `json:"pid"`
+	Network    Network    `json:"network"`
+	Uptime     float64    `json:"uptime"` // seconds
+	Addrs      []string   `json:"addrs"`
+	Shares     int        `json:"shares"`
+	Stale      int        `json:"stale"` // files
+	Peers      int        `json:"peers"`
+	Memory     int64      `json:"memory"` // resident bytes
+	Down       int64      `json:"down"`   // chunk bytes since start
+	Up         int64      `json:"up"`
+	Rates      Rates      `json:"rates,omitzero"`
+	Background Background `json:"background"`
+	Transfers  []Transfer `json:"transfers,omitempty"`
+}
+
+// Background is what a node moves that is not content: mDNS, handshakes, keepalives, questions, and the framing of content. The headers
+// of TCP, UDP and IP are not counted.
+type Background struct {
+	Down     int64   `json:"down"` // bytes since the start
+	Up       int64   `json:"up"`
+	DownRate float64 `json:"down_rate"` // bytes a second over the last minute
+	UpRate   float64 `json:"up_rate"`
 }
 
 // Identity says who this node is and where it can be reached.

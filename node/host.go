@@ -41,6 +41,7 @@ type netHost struct {
 	host.Host
 	gater *gater
 	mux   *muxer
+	meter *meter
 }
 
 // newHost starts to listen and returns a host that is ready to dial. It sends nothing by itself: no relay, no NAT service, no
@@ -54,14 +55,14 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close())
 	}
-	g, mux := newGater(), newMuxer()
+	g, mux, count := newGater(), newMuxer(), new(meter)
 	h, err := libp2p.New(
 		libp2p.Identity(c.Key),
 		libp2p.UserAgent(c.UserAgent),
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // with it, two nodes could listen on one port and share out the callers
 		libp2p.Transport(quic.NewTransport),
-		libp2p.Security(libp2ptls.ID, newTLS),
-		libp2p.Security(noise.ID, noise.New),
+		libp2p.Security(libp2ptls.ID, count.newTLS),
+		libp2p.Security(noise.ID, count.newNoise),
 		libp2p.Muxer(yamux.ID, mux),
 		libp2p.ListenAddrs(),
 		libp2p.AddrsFactory(g.advertised),
@@ -79,7 +80,7 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the host: %w", err), conns.Close(), resources.Close())
 	}
-	n := &netHost{Host: h, gater: g, mux: mux}
+	n := &netHost{Host: h, gater: g, mux: mux, meter: count}
 	if err := n.listen(c.Listen); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}

@@ -68,17 +68,18 @@ func (c *Config) validate() error {
 
 // Node is one running peer.
 type Node struct {
-	config   Config
-	host     *netHost
-	store    *store.Store
-	transfer *transfer.Service
-	mdns     *discovery.MDNS // nil when the network is isolated
-	near     *neighbours
-	card     card
-	dests    claims
-	names    names
-	started  time.Time
-	stale    atomic.Int64 // files, as of the last look
+	config     Config
+	host       *netHost
+	store      *store.Store
+	transfer   *transfer.Service
+	mdns       *discovery.MDNS // nil when the network is isolated
+	near       *neighbours
+	card       card
+	background background
+	dests      claims
+	names      names
+	started    time.Time
+	stale      atomic.Int64 // files, as of the last look
 }
 
 // Open takes the home and starts to listen. It returns ErrBusy, with the other process's id, when the home is in use.
@@ -172,6 +173,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })
 	}
+	group.Go(func() error { n.watchBackground(ctx); return nil })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {

@@ -62,6 +62,7 @@ func hostile() *fake {
 		return node.Status{
 			ID: "12D3KooWSelf", Version: "v1", Home: "/home/" + all, PID: 42, Network: node.LAN, Uptime: 3725, Addrs: []string{"/ip4/10.0.0.1/tcp/4001"},
 			Shares: 2, Stale: 1, Peers: 1, Memory: 50 << 20, Down: 1 << 40, Up: 999,
+			Background: node.Background{Down: 123456, Up: 6543, DownRate: 1234.5, UpRate: 56.25},
 			Transfers: []node.Transfer{
 				{
 					CID: aCID, Name: all, Direction: "both", Peers: 2, Bytes: 5 << 20, Total: 10 << 20, Rate: 1 << 20, Sent: 3 << 20, UpRate: 2 << 20,
