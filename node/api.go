@@ -175,6 +175,53 @@ type Transfer struct {
 	Sources   []Source `json:"sources,omitempty"`   // the peers, whichever way they exchange; at most 64
 }
 
+// DoctorRequest asks for an examination.
+type DoctorRequest struct {
+	Ref string `json:"ref,omitempty"` // a ticket, a multiaddr with /p2p/ or the ID of a known peer, to which the path is measured
+}
+
+// Diagnosis is what an examination found.
+type Diagnosis struct {
+	OK       bool      `json:"ok"` // nothing failed
+	Findings []Finding `json:"findings"`
+	Path     *Path     `json:"path,omitempty"`
+}
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Check  string `json:"check"`
+	State  string `json:"state"`
+	Detail string `json:"detail"`
+	Cause  string `json:"cause,omitempty"` // what is probably behind it, unless all is well
+	Next   string `json:"next,omitempty"`  // what the user can do
+}
+
+// The states of a finding.
+const (
+	Good     = "ok"
+	Doubtful = "warn" // it may hold something up, or not
+	Failed   = "fail"
+	Unasked  = "none" // it was not looked at, and the detail says why
+)
+
+// Path is what lies between this node and a peer.
+type Path struct {
+	Peer       string  `json:"peer"`
+	Addr       string  `json:"addr,omitempty"`
+	Transport  string  `json:"transport,omitempty"` // tcp, quic
+	Route      string  `json:"route,omitempty"`     // how it was found: ticket, peer, mdns, pex, inbound
+	Relayed    bool    `json:"relayed"`
+	Connect    float64 `json:"connect,omitempty"` // seconds until the connection stood; 0 if it was there already
+	RTT        float64 `json:"rtt,omitempty"`     // seconds
+	Down       float64 `json:"down,omitempty"`    // bytes a second of one raw stream from the peer
+	Up         float64 `json:"up,omitempty"`
+	OurDisk    float64 `json:"our_disk,omitempty"` // bytes a second that are written at each home; 0 if unknown
+	TheirDisk  float64 `json:"their_disk,omitempty"`
+	Bottleneck string  `json:"bottleneck,omitempty"` // of a fetch from the peer
+	Error      string  `json:"error,omitempty"`
+	Next       string  `json:"next,omitempty"`
+}
+
 // Status is the node at a glance.
 type Status struct {
 	ID         string     `json:"id"`

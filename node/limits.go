@@ -136,10 +136,16 @@ func resourceLimits() rcmgr.ConcreteLimitConfig {
 
 	defaults := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&defaults)
+	probes, peerProbes := streams(maxProbeStreams), streams(maxProbePeerStreams)
+	probes.Memory, peerProbes.Memory = maxMemory, maxPeerMemory
 	return rcmgr.PartialLimitConfig{
 		System: system, Transient: transient, PeerDefault: perPeer,
-		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{transfer.Protocol: transfers, discovery.AboutProtocol: abouts},
-		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{transfer.Protocol: peerTransfers, discovery.AboutProtocol: peerAbouts},
+		Protocol: map[protocol.ID]rcmgr.ResourceLimits{
+			transfer.Protocol: transfers, discovery.AboutProtocol: abouts, probeProtocol: probes,
+		},
+		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{
+			transfer.Protocol: peerTransfers, discovery.AboutProtocol: peerAbouts, probeProtocol: peerProbes,
+		},
 	}.Build(defaults.Scale(maxMemory, maxConns))
 }
 

@@ -45,7 +45,9 @@ func TestContentIsNotBackground(t *testing.T) {
 
 func TestBackgroundRates(t *testing.T) {
 	start := time.Unix(1e9, 0)
-	at := func(s int, down, up int64) sample { return sample{start.Add(time.Duration(s) * time.Second), volume{down, up}} }
+	at := func(s int, down, up int64) sample {
+		return sample{start.Add(time.Duration(s) * time.Second), volume{down, up}}
+	}
 	var b background
 	if down, up := b.rates(at(1, 5, 5)); down != 0 || up != 0 {
 		t.Errorf("without a sample: %v, %v", down, up)

@@ -76,6 +76,7 @@ type Node struct {
 	near       *neighbours
 	card       card
 	background background
+	probes     probes
 	dests      claims
 	names      names
 	started    time.Time
@@ -173,6 +174,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })
 	}
+	group.Go(func() error { n.beProbed(ctx); return nil })
 	group.Go(func() error { n.watchBackground(ctx); return nil })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()

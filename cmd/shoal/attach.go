@@ -25,6 +25,7 @@ type peer interface {
 	Unshare(ctx context.Context, ref string) error
 	Unlist(ctx context.Context, ref string) error
 	Nearby(context.Context, func(node.Event)) ([]node.Neighbour, error)
+	Doctor(context.Context, node.DoctorRequest, func(node.Event)) (node.Diagnosis, error)
 	Peers(context.Context) ([]node.PeerStatus, error)
 	Status(context.Context) (node.Status, error)
 	Identity(context.Context) (node.Identity, error)

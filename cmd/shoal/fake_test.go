@@ -32,6 +32,7 @@ type fake struct {
 	cat      func(context.Context, node.CatRequest, io.Writer, func(node.Event)) error
 	list     func(context.Context, node.ListRequest, func(node.Event)) ([]node.Entry, error)
 	check    func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
+	doctor   func(node.DoctorRequest, func(node.Event)) (node.Diagnosis, error)
 	shares   func() ([]node.Share, error)
 	unshare  func(ref string) error
 	unlist   func(ref string) error
@@ -81,6 +82,13 @@ func (f *fake) Check(ctx context.Context, r node.CheckRequest, emit func(node.Ev
 		return node.Checked{}, nil
 	}
 	return f.check(ctx, r, emit)
+}
+
+func (f *fake) Doctor(_ context.Context, r node.DoctorRequest, emit func(node.Event)) (node.Diagnosis, error) {
+	if f.doctor == nil {
+		return node.Diagnosis{OK: true}, nil
+	}
+	return f.doctor(r, emit)
 }
 
 func (f *fake) Shares(context.Context) ([]node.Share, error) {

@@ -82,6 +82,24 @@ func hostile() *fake {
 			Bad: []node.Broken{{CID: aCID, Path: all, Reason: "bytes\x1b[2J differ", Chunks: 1}},
 		}, nil
 	}
+	n.doctor = func(r node.DoctorRequest, emit func(node.Event)) (node.Diagnosis, error) {
+		emit(node.Event{Kind: "note", Message: "trying the disk"})
+		d := node.Diagnosis{Findings: []node.Finding{
+			{Check: "interfaces", State: node.Good, Detail: "eth0, " + all},
+			{Check: "multicast", State: node.Failed, Detail: "nothing\x1b[2J is heard", Cause: "a firewall\x1b", Next: "open\x1b it"},
+			{Check: "ports", State: node.Doubtful, Detail: "listens on TCP 1", Cause: "taken", Next: "free it"},
+			{Check: "dht", State: node.Unasked, Detail: "not asked in network lan"},
+		}}
+		if r.Ref == "" {
+			return d, nil
+		}
+		d.OK = true
+		d.Path = &node.Path{
+			Peer: "12D3KooW\x1b[2JOther", Addr: "/ip4/10.0.0.8/tcp/1/" + all, Transport: "tcp", Route: "ticket", Connect: 0.0123, RTT: 0.00021,
+			Down: 1 << 30, Up: 1 << 29, OurDisk: 5 << 20, Bottleneck: "our disk",
+		}
+		return d, nil
+	}
 	n.share = func(context.Context, node.ShareRequest, func(node.Event)) (node.Shared, error) {
 		return node.Shared{CID: aCID, Ticket: "shoal1aaaa", Name: all, Bytes: 2048, Files: 1, Seconds: 1, Skipped: []node.Skipped{{Path: all, Reason: "a pipe\x1b"}}}, nil
 	}
@@ -125,6 +143,8 @@ func TestHostileNamesRender(t *testing.T) {
 		{"get", []string{"get", aCID, "-o", dest}},
 		{"id", []string{"id"}},
 		{"nearby", []string{"nearby"}},
+		{"doctor", []string{"doctor"}},
+		{"doctor-path", []string{"doctor", "/ip4/10.0.0.8/tcp/1/p2p/12D3KooWOther"}},
 		{"unlist", []string{"unlist", aCID}},
 		{"unshare", []string{"unshare", aCID}},
 	} {
@@ -135,7 +155,7 @@ func TestHostileNamesRender(t *testing.T) {
 					args = append(args, "--json")
 				}
 				exit, out, errs := w.run(t, args...)
-				if exit != 0 && c.name != "check" {
+				if exit != 0 && c.name != "check" && c.name != "doctor" {
 					t.Errorf("exit %d", exit)
 				}
 				text := out + "--- standard error\n" + errs
