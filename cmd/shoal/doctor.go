@@ -23,13 +23,21 @@ func (a *app) doctorCommand() *cobra.Command {
 probable cause of what does not, and the next step. Ends with exit code 1 if something failed.
 
 With a ticket, a multiaddr that ends in /p2p/ID, or the ID of a peer that 'shoal nearby' lists, it also measures the path there: how
-it is reached, the round trip, what one raw stream carries (at most 128 MiB and 2 seconds each way), and what would hold up a get.`,
+it is reached, the round trip, what one raw stream carries (at most 128 MiB and 2 seconds each way), and what would hold up a get.
+With -, it reads a ticket from standard input.`,
 		Example: "  shoal doctor\n  shoal doctor shoal1…\n  shoal doctor /ip4/192.168.1.7/tcp/4747/p2p/12D3KooW…",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var request node.DoctorRequest
 			if len(args) > 0 {
 				request.Ref = args[0]
+			}
+			if request.Ref == "-" { // a ticket, which need not stand where other users of this machine can read it
+				ref, err := a.ref(request.Ref)
+				if err != nil {
+					return err
+				}
+				request.Ref = ref.text
 			}
 			return a.with(cmd.Context(), func(ctx context.Context, s *session) error {
 				d, err := s.Doctor(ctx, request, s.tell.event)
