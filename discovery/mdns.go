@@ -35,23 +35,23 @@ type Finding struct {
 
 // MDNS announces a host on the local network and finds others there, as libp2p's discovery specification says.
 //
-// It drives zeroconf itself and not through go-libp2p's p2p/discovery/mdns, for three reasons. Where one of IPv4 and IPv6
-// cannot be listened on (another program holds the port, or the kernel has no IPv6), that package hears nobody in either,
-// and its Close never returns. It starts a goroutine for every peer that it hears of. And zeroconf remembers every name
-// that it has heard for as long as its sender says, in a map without limit, which that package hides: it passes on only
-// what holds a peer. Here every name is seen, so that they can be counted, and the map is thrown away in time.
+// It does not go through go-libp2p's p2p/discovery/mdns, which hears nobody where one of IPv4 and IPv6 cannot be listened on, never
+// returns from its Close then, and starts a goroutine for every peer that it hears of. The answers to others are those of zeroconf,
+// the library below that package. The questions are our own: zeroconf's remembers every name that it has heard for as long as
+// its sender says, in a map without limit, and asks so often that fifty nodes on a link send each other 100 KB a second.
 type MDNS struct {
-	self    peer.ID
-	listens func() []ma.Multiaddr
-	service string
-	found   chan Finding
+	self     peer.ID
+	listens  func() []ma.Multiaddr
+	service  string
+	instance string // says nothing about who this is, and is new each time
+	found    chan Finding
+	tally    tally
 
 	mu      sync.Mutex // guards the rest
 	queue   *queue
 	wake    chan struct{} // holds a token when the queue has become longer
 	place   *place
 	moved   chan struct{} // closed when place is replaced
-	rounds  int           // of browsing that have ended
 	trouble struct{ place, announce, ip4, ip6 error }
 }
 
@@ -61,13 +61,14 @@ func NewMDNS(h host.Host, c Config) *MDNS {
 		c.Service = DefaultService
 	}
 	return &MDNS{
-		self:    h.ID(),
-		listens: h.Network().ListenAddresses,
-		service: c.Service,
-		found:   make(chan Finding),
-		queue:   newQueue(),
-		wake:    make(chan struct{}, 1),
-		moved:   make(chan struct{}),
+		self:     h.ID(),
+		listens:  h.Network().ListenAddresses,
+		service:  c.Service,
+		instance: strings.ToLower(rand.Text()),
+		found:    make(chan Finding),
+		queue:    newQueue(),
+		wake:     make(chan struct{}, 1),
+		moved:    make(chan struct{}),
 	}
 }
 
@@ -110,8 +111,8 @@ func (m *MDNS) Run(ctx context.Context) error {
 	g.Go(func() error { m.watch(ctx); return nil })
 	g.Go(func() error { m.deliver(ctx); return nil })
 	g.Go(func() error { m.announce(ctx); return nil })
-	for _, family := range []zeroconf.IPType{zeroconf.IPv4, zeroconf.IPv6} {
-		g.Go(func() error { m.browse(ctx, family); return nil })
+	for _, six := range []bool{false, true} {
+		g.Go(func() error { m.browse(ctx, six); return nil })
 	}
 	return g.Wait()
 }
@@ -162,7 +163,6 @@ func (m *MDNS) here() (*place, <-chan struct{}) {
 
 // announce answers those who look for peers, and says hello and goodbye.
 func (m *MDNS) announce(ctx context.Context) {
-	name := strings.ToLower(rand.Text()) // says nothing about who this is, and is new each time
 	for pause := pauseMin; ctx.Err() == nil; {
 		p, moved := m.here()
 		texts, ips := p.announcement(m.self)
@@ -170,7 +170,7 @@ func (m *MDNS) announce(ctx context.Context) {
 			wait(ctx, moved, 0)
 			continue
 		}
-		server, err := zeroconf.RegisterProxy(name, m.service, "local", mdnsPort, name, ips, texts, p.ifaces)
+		server, err := zeroconf.RegisterProxy(m.instance, m.service, "local", mdnsPort, m.instance, ips, texts, p.ifaces)
 		m.trying("announce on the local network", &m.trouble.announce, err)
 		if err != nil {
 			wait(ctx, moved, pause)
@@ -198,70 +198,6 @@ func wait(ctx context.Context, change <-chan struct{}, d time.Duration) {
 	case <-ctx.Done():
 	case <-change:
 	case <-after:
-	}
-}
-
-// browse looks for peers in one family of addresses: apart, because zeroconf gives up on both if one fails. It is the
-// watchdog too: each round of it has its own cache of names in zeroconf, and ends when that is full.
-func (m *MDNS) browse(ctx context.Context, family zeroconf.IPType) {
-	trouble := &m.trouble.ip4
-	if family == zeroconf.IPv6 {
-		trouble = &m.trouble.ip6
-	}
-	for pause := pauseMin; ctx.Err() == nil; {
-		p, moved := m.here()
-		if len(p.ifaces) == 0 {
-			wait(ctx, moved, 0)
-			continue
-		}
-		names, err := m.round(ctx, family, p, moved)
-		m.trying("listen to the local network", trouble, err)
-		if err == nil && names < maxNames {
-			pause = pauseMin
-			continue
-		}
-		wait(ctx, nil, pause) // a flood costs something only while we listen to it
-		pause = min(2*pause, pauseMax)
-	}
-}
-
-// round asks everybody for their peers and listens until there is a reason to start anew. It returns how many names came.
-func (m *MDNS) round(ctx context.Context, family zeroconf.IPType, p *place, moved <-chan struct{}) (names int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, refresh)
-	defer cancel()
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.rounds++
-	}()
-	entries := make(chan *zeroconf.ServiceEntry) // without a buffer, so that what zeroconf has remembered has been counted
-	ended := make(chan error, 1)
-	go func() {
-		ended <- zeroconf.Browse(ctx, m.service, "local", entries,
-			zeroconf.SelectIPTraffic(family), zeroconf.SelectIfaces(p.ifaces))
-	}()
-	for {
-		select {
-		case err := <-ended: // which it says also when it could not begin, and then it does not close entries
-			return names, err
-		case <-moved:
-			cancel()
-			moved = nil
-		case e := <-entries:
-			if e == nil {
-				entries = nil // closed: the end is near
-				continue
-			}
-			if names++; names == maxNames {
-				cancel()
-			}
-			if names <= maxNames { // more may come out of the last packet
-				m.hear(p, e.Text)
-			}
-			// zeroconf keeps e, but looks at nothing in it from now on but its expiry. One packet can hang a thousand addresses
-			// on each of a thousand names.
-			e.Text, e.AddrIPv4, e.AddrIPv6 = nil, nil, nil
-		}
 	}
 }
 

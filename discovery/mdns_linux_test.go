@@ -3,7 +3,6 @@ package discovery
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/zeroconf/v2"
 	"github.com/miekg/dns"
@@ -171,8 +171,8 @@ func TestMDNSFindsANeighbour(t *testing.T) {
 	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
 	ma, _ := run(t, a)
 	mb, stopB := run(t, b)
-	info := meets(t, ma, b, 5*time.Second)
-	meets(t, mb, a, 5*time.Second)
+	info := meets(t, ma, b, 30*time.Second)
+	meets(t, mb, a, 30*time.Second)
 	if !slices.Equal(texts(info.Addrs), texts(b.Addrs())) {
 		t.Errorf("found at %q, want %q", texts(info.Addrs), texts(b.Addrs()))
 	}
@@ -224,6 +224,73 @@ func TestMDNSSpeaksWithZeroconf(t *testing.T) {
 	}
 }
 
+// libp2p's own discovery finds us, and we find it.
+func TestMDNSMeetsOtherLibp2pNodes(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	plugIn(t, "10.77.0.1/24", "10.77.0.2/24")
+	ours, theirs := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
+	m, _ := run(t, ours)
+	found := make(heardOf, 16)
+	service := mdns.NewMdnsService(theirs, "", found)
+	must(t, service.Start())
+	defer service.Close()
+	meets(t, m, theirs, 30*time.Second)
+	late := time.After(10 * time.Second)
+	for {
+		select {
+		case info := <-found:
+			if info.ID == ours.ID() {
+				if err := theirs.Connect(t.Context(), info); err != nil {
+					t.Errorf("connect to %v: %v", info, err)
+				}
+				return
+			}
+		case <-late:
+			t.Fatal("it does not find us")
+		}
+	}
+}
+
+// heardOf takes what go-libp2p's mDNS finds.
+type heardOf chan peer.AddrInfo
+
+func (h heardOf) HandlePeerFound(info peer.AddrInfo) {
+	select {
+	case h <- info:
+	default:
+	}
+}
+
+// A question for answers to the asker alone is answered by everybody, also by the asker's own responder, and nobody else hears of it.
+func TestMDNSAsksQuietly(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	plugIn(t, "10.77.0.1/24", "10.77.0.2/24")
+	a, _ := run(t, newHost(t, "/ip4/10.77.0.1/tcp/0"))
+	b, _ := run(t, newHost(t, "/ip4/10.77.0.2/tcp/0"))
+	loud := func() int64 { return a.tally.echoes.Load() + b.tally.echoes.Load() }
+	for said := int64(0); said == 0 || said != loud(); time.Sleep(4 * time.Second) { // until both have announced themselves
+		said = loud()
+	}
+	said := loud()
+	self, others, err := a.Ask(t.Context())
+	if !self || others != 1 || err != nil {
+		t.Errorf("answered by itself: %v, by %d others, %v; want both nodes", self, others, err)
+	}
+	if now := loud(); now != said {
+		t.Errorf("everybody heard %d answers", now-said)
+	}
+	if r := a.Report(); r.Heard == 0 || r.Echoes == 0 || len(r.Interfaces) != 1 || r.Interfaces[0] != "lan0" {
+		t.Errorf("reports %+v", r)
+	}
+	if received, sent := a.Traffic(); received < 200 || sent < 200 {
+		t.Errorf("counts %d bytes received and %d sent", received, sent)
+	}
+}
+
 // A laptop that is carried from desk to desk.
 func TestMDNSFollowsInterfaces(t *testing.T) {
 	if !ownNetwork(t) {
@@ -236,7 +303,7 @@ func TestMDNSFollowsInterfaces(t *testing.T) {
 		t.Error("no trouble without an interface")
 	}
 	plugIn(t, "10.77.0.1/24")
-	if info := meets(t, ma, b, 10*time.Second); !slices.Contains(texts(info.Addrs), "/ip4/10.77.0.1/tcp/4002") {
+	if info := meets(t, ma, b, time.Minute); !slices.Contains(texts(info.Addrs), "/ip4/10.77.0.1/tcp/4002") {
 		t.Errorf("found at %q", texts(info.Addrs))
 	}
 	if err := ma.Trouble(); err != nil {
@@ -247,13 +314,13 @@ func TestMDNSFollowsInterfaces(t *testing.T) {
 		t.Error("no trouble when the interface has gone")
 	}
 	plugIn(t, "10.78.0.1/24")
-	if info := meets(t, ma, b, 10*time.Second); !slices.Contains(texts(info.Addrs), "/ip4/10.78.0.1/tcp/4002") {
+	if info := meets(t, ma, b, time.Minute); !slices.Contains(texts(info.Addrs), "/ip4/10.78.0.1/tcp/4002") {
 		t.Errorf("found at %q", texts(info.Addrs))
 	}
 }
 
 func waitFor(ok func() bool) error {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return nil
 		}
@@ -273,7 +340,7 @@ func TestMDNSWithOneFamilyOnly(t *testing.T) {
 	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
 	ma, stop := run(t, a)
 	run(t, b)
-	meets(t, ma, b, 5*time.Second)
+	meets(t, ma, b, 30*time.Second)
 	if err := ma.Trouble(); err != nil {
 		t.Errorf("trouble although one family is enough: %v", err)
 	}
@@ -297,8 +364,8 @@ func TestMDNSWithoutAPort(t *testing.T) {
 	stop()
 }
 
-// T13, B70: thousands of invented peers, each for 136 years. They cost a bounded number of goroutines and dials, zeroconf's
-// memory of them is thrown away, and a real peer is found among them.
+// T13, B70: fifty thousand invented peers, each for 136 years. They cost a bounded number of goroutines and of findings, nobody
+// remembers them, and a real peer that comes in the middle of it is found among them.
 func TestMDNSFlood(t *testing.T) {
 	if !ownNetwork(t) {
 		return
@@ -307,11 +374,13 @@ func TestMDNSFlood(t *testing.T) {
 	a, b := newHost(t, "/ip4/10.77.0.1/tcp/0"), newHost(t, "/ip4/10.77.0.2/tcp/0")
 	ma, _ := run(t, a)
 	send := sender(t)
-	time.Sleep(500 * time.Millisecond) // let a's first round begin
+	if err := waitFor(func() bool { return ma.tally.echoes.Load() > 0 }); err != nil {
+		t.Fatal("a does not hear itself")
+	}
 	before, most := runtime.NumGoroutine(), 0
-	roundsBefore := rounds(ma)
+	heapBefore := heap()
 
-	const names = 5000
+	const names = 50_000
 	start := time.Now()
 	found := make(chan time.Duration, 1)
 	findings := make(chan int, 1)
@@ -326,35 +395,35 @@ func TestMDNSFlood(t *testing.T) {
 			}
 		}
 	}()
-	n := 0
-	for ; n < names || rounds(ma) == roundsBefore && n < 20*names; n += perPacket { // the kernel may lose some
+	began := time.Now()
+	for n := 0; n < names; n += perPacket {
 		send(invent(n))
 		most = max(most, runtime.NumGoroutine())
 		if n == names/2/perPacket*perPacket {
 			start = time.Now()
-			run(t, b) // in the middle of it
+			run(t, b)
 		}
-		time.Sleep(perPacket * 200 * time.Microsecond)
+		time.Sleep(perPacket * 100 * time.Microsecond)
 	}
-	t.Logf("%d names in %v, %d goroutines before and at most %d meanwhile", n, time.Since(start), before, most)
+	t.Logf("%d names in %v, %d goroutines before and at most %d meanwhile", names, time.Since(began), before, most)
 	select {
 	case d := <-found:
 		count := <-findings
 		t.Logf("found after %v as number %d", d, count)
-		if d > 5*time.Second {
+		if starved := time.Since(began) > 4*names*100*time.Microsecond; d > 5*time.Second && !starved {
 			t.Errorf("found after %v", d)
 		}
-		if limit := int(time.Since(start)/perFinding) + 40; count > limit {
+		if limit := int(time.Since(began)/perFinding) + 10; count > limit {
 			t.Errorf("%d findings came, want at most %d", count, limit)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("the real peer is not found")
 	}
-	if most > before+50 { // b's host and mDNS are among them
+	if most > before+200 { // b's host and mDNS are among them
 		t.Errorf("%d goroutines, %d before", most, before)
 	}
-	if rounds(ma) == roundsBefore {
-		t.Errorf("zeroconf was not started anew after %d names", n)
+	if grown := heap() - heapBefore; grown > 16<<20 {
+		t.Errorf("%d MiB are kept of the flood", grown>>20)
 	}
 	ma.mu.Lock()
 	defer ma.mu.Unlock()
@@ -406,14 +475,6 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-func rounds(m *MDNS) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.rounds
-}
-
-const perPacket = 10 // names in a packet of the flood
-
 // sender returns a function that multicasts from 10.77.0.66.
 func sender(t *testing.T) func(*dns.Msg) {
 	t.Helper()
@@ -431,31 +492,4 @@ func sender(t *testing.T) func(*dns.Msg) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// head begins a record that is to be remembered for 136 years.
-func head(name string, kind uint16) dns.RR_Header {
-	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: 1<<32 - 1}
-}
-
-// invent makes up an announcement of perPacket peers, counted from n on.
-func invent(n int) *dns.Msg {
-	msg := new(dns.Msg)
-	msg.Response, msg.Compress = true, true
-	for i := n; i < n+perPacket; i++ {
-		name := fmt.Sprintf("invented%d._p2p._udp.local.", i)
-		addr := fmt.Sprintf("dnsaddr=/ip4/10.77.0.66/tcp/%d/p2p/%v", 1+i%60000, invented(i))
-		msg.Answer = append(msg.Answer,
-			&dns.SRV{Hdr: head(name, dns.TypeSRV), Port: 1, Target: "attacker.local."},
-			&dns.TXT{Hdr: head(name, dns.TypeTXT), Txt: []string{addr}})
-	}
-	msg.Extra = append(msg.Extra, &dns.A{Hdr: head("attacker.local.", dns.TypeA), A: net.IPv4(10, 77, 0, 66)})
-	return msg
-}
-
-// invented makes up a peer ID.
-func invented(n int) peer.ID {
-	id := append([]byte{0, 36, 8, 1, 18, 32}, make([]byte, 32)...)
-	binary.BigEndian.PutUint64(id[6:], uint64(n))
-	return peer.ID(id)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -74,6 +75,7 @@ func (p *place) add(iface net.Interface, addrs []net.Addr) {
 // machine may still reach it through loopback.
 func (p *place) resolve(listen []ma.Multiaddr) {
 	var loopback []endpoint
+	listen = slices.SortedFunc(slices.Values(listen), ma.Multiaddr.Compare) // libp2p has another order each time it is asked
 	for _, a := range listen {
 		e, ok := parseEndpoint(a)
 		switch {

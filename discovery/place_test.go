@@ -94,6 +94,19 @@ func TestAnnouncementHasPrivateAddressesOnly(t *testing.T) {
 	}
 }
 
+// Every time that a node thinks it has moved, it announces itself anew to everybody. libp2p lists the same addresses in another order
+// each time.
+func TestPlaceIsTheSameInAnyOrder(t *testing.T) {
+	listen := []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1", "/ip6/::/tcp/4001", "/ip6/::/udp/4001/quic-v1"}
+	first := office(t, listen...).listen
+	for range listen {
+		listen = append(listen[1:], listen[0])
+		if got := office(t, listen...).listen; !slices.Equal(got, first) {
+			t.Errorf("got %v, want %v", got, first)
+		}
+	}
+}
+
 // What an announcement may be taken to mean. B68, B69, B71.
 func TestAnnouncementsHeard(t *testing.T) {
 	const self = "12D3KooWBhMbLvQHgLkmqfCwVrvMnCrCNoDMNhVCcbNFGtNLqKUr"

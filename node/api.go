@@ -38,6 +38,7 @@ var (
 type ShareRequest struct {
 	Paths  []string `json:"paths"`            // absolute; several are wrapped in one directory under their base names
 	Hidden bool     `json:"hidden,omitempty"` // take in names that begin with a dot
+	Listed *bool    `json:"listed,omitempty"` // whether neighbours may see it; nil: as before, and at first not
 }
 
 // Shared is the outcome of a share.
@@ -48,6 +49,7 @@ type Shared struct {
 	Bytes   int64     `json:"bytes"` // of the files, not counting repeats twice on the wire
 	Files   int       `json:"files"`
 	Seconds float64   `json:"seconds"`
+	Listed  bool      `json:"listed,omitempty"`
 	Skipped []Skipped `json:"skipped,omitempty"`
 }
 
@@ -128,7 +130,8 @@ type Share struct {
 	Bytes  int64     `json:"bytes"`
 	Files  int       `json:"files"`
 	Added  time.Time `json:"added"`
-	Stale  []Skipped `json:"stale,omitempty"` // files that changed or went since they were indexed
+	Listed bool      `json:"listed,omitempty"` // neighbours may see it
+	Stale  []Skipped `json:"stale,omitempty"`  // files that changed or went since they were indexed
 }
 
 // PeerStatus is one connected peer.
@@ -141,6 +144,26 @@ type PeerStatus struct {
 	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
 	Down      int64    `json:"down"`            // chunk bytes received from it and verified
 	Up        int64    `json:"up"`              // chunk bytes sent to it
+}
+
+// Neighbour is a peer on the local network, as it answered when it was asked about itself.
+type Neighbour struct {
+	ID     string   `json:"id"`
+	Name   string   `json:"name,omitempty"`  // what its owner calls it; empty if it does not say
+	Addr   string   `json:"addr,omitempty"`  // of the connection
+	Agent  string   `json:"agent,omitempty"` // the program that runs there
+	Route  string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
+	Listed []Listed `json:"listed,omitempty"`
+	More   int      `json:"more,omitempty"`  // shares that it lists beyond those
+	Error  string   `json:"error,omitempty"` // why it said nothing
+}
+
+// Listed is a share that a neighbour lets others see.
+type Listed struct {
+	CID   string `json:"cid"`
+	Name  string `json:"name,omitempty"` // as the neighbour has it: unchecked
+	Bytes int64  `json:"bytes"`
+	Files int    `json:"files"`
 }
 
 // Transfer is one root that moves just now, in or out or both ways.
@@ -158,24 +181,81 @@ type Transfer struct {
 	Sources   []Source `json:"sources,omitempty"`   // the peers, whichever way they exchange; at most 64
 }
 
+// DoctorRequest asks for an examination.
+type DoctorRequest struct {
+	Ref string `json:"ref,omitempty"` // a ticket, a multiaddr with /p2p/ or the ID of a known peer, to which the path is measured
+}
+
+// Diagnosis is what an examination found.
+type Diagnosis struct {
+	OK       bool      `json:"ok"` // nothing failed
+	Findings []Finding `json:"findings"`
+	Path     *Path     `json:"path,omitempty"`
+}
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Check  string `json:"check"`
+	State  string `json:"state"`
+	Detail string `json:"detail"`
+	Cause  string `json:"cause,omitempty"` // what is probably behind it, unless all is well
+	Next   string `json:"next,omitempty"`  // what the user can do
+}
+
+// The states of a finding.
+const (
+	Good     = "ok"
+	Doubtful = "warn" // it may hold something up, or not
+	Failed   = "fail"
+	Unasked  = "none" // it was not looked at, and the detail says why
+)
+
+// Path is what lies between this node and a peer.
+type Path struct {
+	Peer       string  `json:"peer"`
+	Addr       string  `json:"addr,omitempty"`
+	Transport  string  `json:"transport,omitempty"` // tcp, quic
+	Route      string  `json:"route,omitempty"`     // how it was found: ticket, peer, mdns, pex, inbound
+	Relayed    bool    `json:"relayed"`
+	Connect    float64 `json:"connect,omitempty"` // seconds until the connection stood; 0 if it was there already
+	RTT        float64 `json:"rtt,omitempty"`     // seconds
+	Down       float64 `json:"down,omitempty"`    // bytes a second of one raw stream from the peer
+	Up         float64 `json:"up,omitempty"`
+	OurDisk    float64 `json:"our_disk,omitempty"` // bytes a second that are written at each home; 0 if unknown
+	TheirDisk  float64 `json:"their_disk,omitempty"`
+	Bottleneck string  `json:"bottleneck,omitempty"` // of a fetch from the peer
+	Error      string  `json:"error,omitempty"`
+	Next       string  `json:"next,omitempty"`
+}
+
 // Status is the node at a glance.
 type Status struct {
-	ID        string     `json:"id"`
-	Version   string     `json:"version"`
-	Home      string     `json:"home"`
-	PID       int        `json:"pid"`
-	Network   Network    `json:"network"`
-	Uptime    float64    `json:"uptime"` // seconds
-	Addrs     []string   `json:"addrs"`
-	Shares    int        `json:"shares"`
-	Stale     int        `json:"stale"` // files
-	Peers     int        `json:"peers"`
-	Memory    int64      `json:"memory"` // resident bytes
-	Down      int64      `json:"down"`   // chunk bytes since start
-	Up        int64      `json:"up"`
-	Rates     Rates      `json:"rates,omitzero"`
-	Reach     *Reach     `json:"reach,omitempty"` // on the network public
-	Transfers []Transfer `json:"transfers,omitempty"`
+	ID         string     `json:"id"`
+	Version    string     `json:"version"`
+	Home       string     `json:"home"`
+	PID        int        `json:"pid"`
+	Network    Network    `json:"network"`
+	Uptime     float64    `json:"uptime"` // seconds
+	Addrs      []string   `json:"addrs"`
+	Shares     int        `json:"shares"`
+	Stale      int        `json:"stale"` // files
+	Peers      int        `json:"peers"`
+	Memory     int64      `json:"memory"` // resident bytes
+	Down       int64      `json:"down"`   // chunk bytes since start
+	Up         int64      `json:"up"`
+	Rates      Rates      `json:"rates,omitzero"`
+	Reach      *Reach     `json:"reach,omitempty"` // on the network public
+	Background Background `json:"background"`
+	Transfers  []Transfer `json:"transfers,omitempty"`
+}
+
+// Background is what a node moves that is not content: mDNS, handshakes, keepalives, questions, and the framing of content. The headers
+// of TCP, UDP and IP are not counted.
+type Background struct {
+	Down     int64   `json:"down"` // bytes since the start
+	Up       int64   `json:"up"`
+	DownRate float64 `json:"down_rate"` // bytes a second over the last minute
+	UpRate   float64 `json:"up_rate"`
 }
 
 // Identity says who this node is and where it can be reached.

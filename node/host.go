@@ -48,6 +48,7 @@ type netHost struct {
 	host.Host
 	gater   *gater
 	mux     *muxer
+	meter   *meter
 	outside *outside // nil unless the network is public
 }
 
@@ -62,14 +63,14 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close())
 	}
-	g, mux := newGater(c.Network), newMuxer()
-	n := &netHost{gater: g, mux: mux}
+	g, mux, count := newGater(c.Network), newMuxer(), new(meter)
+	n := &netHost{gater: g, mux: mux, meter: count}
 	options := []libp2p.Option{
 		libp2p.Identity(c.Key),
 		libp2p.UserAgent(c.UserAgent),
 		libp2p.Transport(quic.NewTransport),
-		libp2p.Security(libp2ptls.ID, newTLS),
-		libp2p.Security(noise.ID, noise.New),
+		libp2p.Security(libp2ptls.ID, count.newTLS),
+		libp2p.Security(noise.ID, count.newNoise),
 		libp2p.Muxer(yamux.ID, mux),
 		libp2p.ListenAddrs(),
 		libp2p.AddrsFactory(g.advertised),

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/x/rate"
 
+	"github.com/shoal-p2p/shoal/discovery"
 	"github.com/shoal-p2p/shoal/transfer"
 )
 
@@ -42,6 +43,8 @@ const (
 	// Streams of the transfer protocol: one for each root that two peers have in common, so eight are plenty.
 	maxTransferStreams     = 256
 	maxTransferPeerStreams = 8
+	maxAboutStreams        = 64 // what neighbours ask of each other: one small answer each
+	maxAboutPeerStreams    = 2
 	maxStreams             = 1024 // of all protocols in one direction
 	maxPeerStreams         = 32   // of one peer in one direction: identify lives beside the transfers
 
@@ -128,13 +131,21 @@ func resourceLimits() rcmgr.ConcreteLimitConfig {
 	transfers, peerTransfers := streams(maxTransferStreams), streams(maxTransferPeerStreams)
 	transfers.Streams = maxTransferStreams
 	transfers.Memory, peerTransfers.Memory = maxMemory, maxPeerMemory
+	abouts, peerAbouts := streams(maxAboutStreams), streams(maxAboutPeerStreams)
+	abouts.Memory, peerAbouts.Memory = maxAboutStreams<<20, maxAboutPeerStreams<<20
 
 	defaults := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&defaults)
+	probes, peerProbes := streams(maxProbeStreams), streams(maxProbePeerStreams)
+	probes.Memory, peerProbes.Memory = maxMemory, maxPeerMemory
 	return rcmgr.PartialLimitConfig{
 		System: system, Transient: transient, PeerDefault: perPeer,
-		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{transfer.Protocol: transfers},
-		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{transfer.Protocol: peerTransfers},
+		Protocol: map[protocol.ID]rcmgr.ResourceLimits{
+			transfer.Protocol: transfers, discovery.AboutProtocol: abouts, probeProtocol: probes,
+		},
+		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{
+			transfer.Protocol: peerTransfers, discovery.AboutProtocol: peerAbouts, probeProtocol: peerProbes,
+		},
 	}.Build(defaults.Scale(maxMemory, maxConns))
 }
 

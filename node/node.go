@@ -40,6 +40,7 @@ type Config struct {
 	Listen    []string     // multiaddrs; empty: every interface, the default port if it is free
 	Peers     []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
 	Bootstrap []string     // the same, as ways into the DHT; IPFSBootstrap stands for the public ones of IPFS
+	Name      string       // what neighbours are told that this node is called; empty: the name of the machine
 	Log       *slog.Logger // nil discards
 	Rates     Rates
 	Switches
@@ -68,6 +69,12 @@ func (c *Config) validate() error {
 	if !c.Network.Known() {
 		return fmt.Errorf("%w: network %q is not one of isolated, lan, public", ErrUsage, c.Network)
 	}
+	if c.Name == "" {
+		host, _ := os.Hostname() // a machine without a name makes a node without one
+		c.Name = discovery.CleanNodeName(host)
+	} else if err := discovery.CheckNodeName(c.Name); err != nil {
+		return fmt.Errorf("%w: node name: %w", ErrUsage, err)
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -85,16 +92,19 @@ func (c *Config) validate() error {
 
 // Node is one running peer.
 type Node struct {
-	config   Config
-	host     *netHost
-	store    *store.Store
-	transfer *transfer.Service
-	mdns     *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
-	near     *neighbours
-	dests    claims
-	names    names
-	started  time.Time
-	stale    atomic.Int64 // files, as of the last look
+	config     Config
+	host       *netHost
+	store      *store.Store
+	transfer   *transfer.Service
+	mdns       *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
+	near       *neighbours
+	card       card
+	background background
+	probes     probes
+	dests      claims
+	names      names
+	started    time.Time
+	stale      atomic.Int64 // files, as of the last look
 }
 
 // Open takes the home and starts to listen. It returns ErrBusy, with the other process's id, when the home is in use.
@@ -193,10 +203,13 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.host.outside != nil {
 		group.Go(func() error { return n.host.outside.run(ctx, n.host) })
 	}
+	group.Go(func() error { n.introduce(ctx); return nil })
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })
 	}
+	group.Go(func() error { n.beProbed(ctx); return nil })
+	group.Go(func() error { n.watchBackground(ctx); return nil })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {

@@ -29,10 +29,17 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 	if err != nil {
 		return Shared{}, storeError(err)
 	}
+	if r.Listed != nil {
+		if err := n.store.List(share.Root, *r.Listed); err != nil {
+			return Shared{}, storeError(err)
+		}
+		share.Listed = *r.Listed
+	}
 	n.host.settle(ctx, emit)
 	return Shared{
 		CID: share.Root.String(), Ticket: n.ticket(share.Root, share.Name), Name: share.Name,
-		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Skipped: skippedList(skipped),
+		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Listed: share.Listed,
+		Skipped: skippedList(skipped),
 	}, nil
 }
 
@@ -75,7 +82,7 @@ func (n *Node) Shares(ctx context.Context) ([]Share, error) {
 		stale += len(s.Stale)
 		out = append(out, Share{
 			CID: s.Root.String(), Name: s.Name, Paths: s.Paths, Origin: origin, Bytes: s.Bytes, Files: s.Files,
-			Added: s.Added, Stale: skippedList(s.Stale),
+			Added: s.Added, Listed: s.Listed, Stale: skippedList(s.Stale),
 		})
 	}
 	n.stale.Store(int64(stale))
@@ -92,6 +99,18 @@ func (n *Node) Unshare(ctx context.Context, ref string) error {
 		return fmt.Errorf("%w: unshare takes a whole share, not a path inside it", ErrUsage)
 	}
 	return storeError(n.store.Remove(t.root))
+}
+
+// Unlist stops showing a share to neighbours. It goes on being served.
+func (n *Node) Unlist(ctx context.Context, ref string) error {
+	t, err := n.resolve(ref, nil)
+	if err != nil {
+		return err
+	}
+	if t.path != "" {
+		return fmt.Errorf("%w: unlist takes a whole share, not a path inside it", ErrUsage)
+	}
+	return storeError(n.store.List(t.root, false))
 }
 
 // Check reads and hashes again what is shared or fetched, and with Repair fetches the chunks that broke.

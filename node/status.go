@@ -84,7 +84,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		ID: id.ID, Version: Version, Home: n.config.Home, PID: os.Getpid(), Network: n.config.Network,
 		Uptime: time.Since(n.started).Seconds(), Addrs: id.Addrs, Shares: len(shares), Stale: int(n.stale.Load()),
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
-		Rates: n.config.Rates,
+		Rates: n.config.Rates, Background: n.backgroundNow(),
 	}
 	if r, err := n.Reach(ctx); err == nil {
 		s.Reach = &r

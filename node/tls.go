@@ -19,18 +19,21 @@ import (
 // TLS cuts what it sends into records of at most 16 KiB and writes each to the socket by itself; a frame of the muxer makes
 // four or five of them. Here the records of one write go out together. Measured on a bare stream over loopback, both ends
 // on the same two cores (medians of five): 1.04 GB/s instead of 0.86, with a seventh less CPU time.
-type tlsTransport struct{ *libp2ptls.Transport }
+type tlsTransport struct {
+	*libp2ptls.Transport
+	meter *meter
+}
 
 func newTLS(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (*tlsTransport, error) {
 	t, err := libp2ptls.New(id, key, muxers)
 	if err != nil {
 		return nil, err
 	}
-	return &tlsTransport{t}, nil
+	return &tlsTransport{Transport: t}, nil
 }
 
 func (t *tlsTransport) SecureInbound(ctx context.Context, c net.Conn, p peer.ID) (sec.SecureConn, error) {
-	raw := &recordConn{Conn: c}
+	raw := &recordConn{Conn: c, meter: t.meter}
 	s, err := t.Transport.SecureInbound(ctx, raw, p)
 	if err != nil {
 		return nil, err
@@ -39,7 +42,7 @@ func (t *tlsTransport) SecureInbound(ctx context.Context, c net.Conn, p peer.ID)
 }
 
 func (t *tlsTransport) SecureOutbound(ctx context.Context, c net.Conn, p peer.ID) (sec.SecureConn, error) {
-	raw := &recordConn{Conn: c}
+	raw := &recordConn{Conn: c, meter: t.meter}
 	s, err := t.Transport.SecureOutbound(ctx, raw, p)
 	if err != nil {
 		return nil, err
@@ -82,6 +85,7 @@ func (c *tlsConn) Close() error {
 // update or an alert of another goroutine may come between; TLS numbers its records, so that they must leave in order.)
 type recordConn struct {
 	net.Conn
+	meter *meter
 
 	mu        sync.Mutex
 	gathering bool
@@ -102,14 +106,23 @@ func (c *recordConn) Write(p []byte) (int, error) {
 		c.records = append(c.records, p...)
 		return len(p), nil
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	c.meter.wrote(n)
+	return n, err
+}
+
+func (c *recordConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.meter.read(n)
+	return n, err
 }
 
 func (c *recordConn) send() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gathering = false
-	_, err := c.Conn.Write(c.records)
+	n, err := c.Conn.Write(c.records)
+	c.meter.wrote(n)
 	pool.Put(c.records)
 	c.records = nil
 	return err

@@ -11,6 +11,7 @@ want rsync rsync
 want ssh openssh-client
 want sshd openssh-server
 want ip iproute2
+want nft nftables
 want gcc gcc
 want mkfs.ext4 e2fsprogs
 want mount mount

@@ -22,6 +22,7 @@ import (
 //	f holding(4) file(4)           where a file lies, and its generation
 //	p digest(32) holding(4) file(4) offset(8)   a place of a chunk; the value is the chunk's length
 //	x holding(4) file(4)           what is known to be wrong with a file
+//	l CID                          this root is listed for neighbours to see; nothing in it
 //
 // A file's number is that of its entry in the tree of the holding's root. A CID begins with 0x01 or 0x12, and so is never
 // the beginning of another one of the other version.
@@ -34,6 +35,7 @@ const (
 	rowFile    = 'f'
 	rowPlace   = 'p'
 	rowMark    = 'x'
+	rowListed  = 'l'
 )
 
 type holdingID uint32
@@ -50,6 +52,8 @@ const baseMark = 1 << 31
 func holdingKey(root cid.Cid, id holdingID) []byte {
 	return binary.BigEndian.AppendUint32(append([]byte{rowHolding}, root.Bytes()...), uint32(id))
 }
+
+func listedKey(root cid.Cid) []byte { return append([]byte{rowListed}, root.Bytes()...) }
 
 func nodesKey(id holdingID) []byte {
 	return binary.BigEndian.AppendUint32([]byte{rowNodes}, uint32(id))

@@ -35,6 +35,7 @@ type Share struct {
 	Bytes  int64    // of all files, those with equal content counted each
 	Files  int
 	Added  time.Time
+	Listed bool      // neighbours may see it
 	Stale  []Skipped // files that are not what they were, sorted by path
 }
 
@@ -80,6 +81,7 @@ func (s *Store) shareOf(list []holding) Share {
 		}
 		out.Stale = append(out.Stale, s.stale(h)...)
 	}
+	out.Listed = s.isListed(first.Root)
 	slices.SortFunc(out.Stale, func(a, b Skipped) int { return cmp.Compare(a.Path, b.Path) })
 	return out
 }
@@ -113,6 +115,9 @@ func (s *Store) Remove(root cid.Cid) error {
 	list := s.holdingsOf(root)
 	if len(list) == 0 {
 		return fmt.Errorf("remove %s: %w", root, ErrNotFound)
+	}
+	if err := s.list(root, false); err != nil { // first: what is shared anew after a crash must not be listed by a leftover
+		return fmt.Errorf("remove %s: %w", root, err)
 	}
 	for _, h := range list {
 		if err := s.remove(h); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/ipfs/go-cid"
 
+	"github.com/shoal-p2p/shoal/content"
 	"github.com/shoal-p2p/shoal/store/fault"
 )
 
@@ -37,6 +38,7 @@ type Store struct {
 	mu       sync.RWMutex // guards what follows, which is all in the index too
 	holdings map[holdingID]holding
 	marks    map[fileKey]mark
+	listed   map[cid.Cid]struct{}
 
 	dirs  *handles[baseKey, *os.Root]
 	files *handles[fileKey, *os.File]
@@ -85,7 +87,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 	}
 	s := &Store{
 		home: home, workers: c.Workers,
-		holdings: make(map[holdingID]holding), marks: make(map[fileKey]mark),
+		holdings: make(map[holdingID]holding), marks: make(map[fileKey]mark), listed: make(map[cid.Cid]struct{}),
 		dirs: newHandles[baseKey, *os.Root](openDirs, openIdle), files: newHandles[fileKey, *os.File](openFiles, openIdle),
 		trees: newTrees(), hashed: newHashed(), sync: syncFile, syncAll: syncAll, folds: folds, maxLoss: syncBytes,
 	}
@@ -104,7 +106,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 	return s, nil
 }
 
-// load reads what is kept in memory: the holdings, and what is known to be wrong.
+// load reads what is kept in memory: the holdings, what is known to be wrong, and what is listed.
 func (s *Store) load() error {
 	err := s.index.scan([]byte{rowHolding}, func(k, v []byte) (bool, error) {
 		h, err := parseHolding(k, v)
@@ -114,10 +116,21 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	return s.index.scan([]byte{rowMark}, func(k, v []byte) (bool, error) {
+	err = s.index.scan([]byte{rowMark}, func(k, v []byte) (bool, error) {
 		key, m, err := parseMark(k, v)
 		s.marks[key] = m
 		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.index.scan([]byte{rowListed}, func(k, _ []byte) (bool, error) {
+		root, err := content.DecodeCID(k[1:])
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", errRow, err)
+		}
+		s.listed[root] = struct{}{}
+		return true, nil
 	})
 }
 

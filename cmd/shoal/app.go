@@ -81,7 +81,7 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 	flags.BoolVar(&a.verbose, "verbose", false, "log what the node does on standard error")
 	root.AddCommand(
 		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(),
-		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.peersCommand(), a.statusCommand(), a.checkCommand(),
+		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.unlistCommand(), a.nearbyCommand(), a.peersCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(),
 		a.idCommand(), a.versionCommand(), exitCodesTopic(),
 	)
 	a.addCompletion(root)

@@ -24,6 +24,9 @@ type peer interface {
 	Check(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
 	Shares(context.Context) ([]node.Share, error)
 	Unshare(ctx context.Context, ref string) error
+	Unlist(ctx context.Context, ref string) error
+	Nearby(context.Context, func(node.Event)) ([]node.Neighbour, error)
+	Doctor(context.Context, node.DoctorRequest, func(node.Event)) (node.Diagnosis, error)
 	Peers(context.Context) ([]node.PeerStatus, error)
 	Status(context.Context) (node.Status, error)
 	Identity(context.Context) (node.Identity, error)
@@ -176,7 +179,7 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 		return nil, err
 	}
 	n, err := a.open(ctx, node.Config{
-		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Log: a.log(),
+		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Name: set.Name, Log: a.log(),
 		Rates: set.Rates, Switches: set.Switches, RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
 	})
 	if err != nil {

@@ -64,9 +64,9 @@ func (m machine) plug(into machine, bridge, port, addr string) {
 }
 
 // serve runs a node on this machine until the test ends.
-func (m machine) serve(shoal, home string) {
+func (m machine) serve(shoal, home string, flags ...string) {
 	m.t.Helper()
-	cmd := m.command(shoal, "--home", home, "serve")
+	cmd := m.command(shoal, append([]string{"--home", home, "serve"}, flags...)...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {

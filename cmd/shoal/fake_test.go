@@ -32,8 +32,11 @@ type fake struct {
 	cat      func(context.Context, node.CatRequest, io.Writer, func(node.Event)) error
 	list     func(context.Context, node.ListRequest, func(node.Event)) ([]node.Entry, error)
 	check    func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
+	doctor   func(node.DoctorRequest, func(node.Event)) (node.Diagnosis, error)
 	shares   func() ([]node.Share, error)
 	unshare  func(ref string) error
+	unlist   func(ref string) error
+	nearby   func(func(node.Event)) ([]node.Neighbour, error)
 	peers    func() ([]node.PeerStatus, error)
 	status   func() (node.Status, error)
 	identity func() (node.Identity, error)
@@ -81,6 +84,13 @@ func (f *fake) Check(ctx context.Context, r node.CheckRequest, emit func(node.Ev
 	return f.check(ctx, r, emit)
 }
 
+func (f *fake) Doctor(_ context.Context, r node.DoctorRequest, emit func(node.Event)) (node.Diagnosis, error) {
+	if f.doctor == nil {
+		return node.Diagnosis{OK: true}, nil
+	}
+	return f.doctor(r, emit)
+}
+
 func (f *fake) Shares(context.Context) ([]node.Share, error) {
 	if f.shares == nil {
 		return nil, nil
@@ -93,6 +103,20 @@ func (f *fake) Unshare(_ context.Context, ref string) error {
 		return nil
 	}
 	return f.unshare(ref)
+}
+
+func (f *fake) Unlist(_ context.Context, ref string) error {
+	if f.unlist == nil {
+		return nil
+	}
+	return f.unlist(ref)
+}
+
+func (f *fake) Nearby(_ context.Context, emit func(node.Event)) ([]node.Neighbour, error) {
+	if f.nearby == nil {
+		return nil, nil
+	}
+	return f.nearby(emit)
 }
 
 func (f *fake) Peers(context.Context) ([]node.PeerStatus, error) {

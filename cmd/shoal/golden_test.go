@@ -37,8 +37,20 @@ func hostile() *fake {
 		return []node.Share{{
 			CID: aCID, Name: all, Paths: []string{"/home/u/" + all}, Origin: "shared", Bytes: 123456789, Files: 1234567,
 			Added: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-			Stale: []node.Skipped{{Path: all, Reason: "changed\x1b[2J"}},
+			Stale: []node.Skipped{{Path: all, Reason: "changed\x1b[2J"}}, Listed: true,
 		}}, nil
+	}
+	n.nearby = func(emit func(node.Event)) ([]node.Neighbour, error) {
+		emit(node.Event{Kind: "finding", Message: "listening for neighbours for 2.5 s"})
+		return []node.Neighbour{
+			{
+				ID: "12D3KooWPeer", Name: all, Addr: "/ip4/10.0.0.7/tcp/4001", Agent: "shoal/v1", Route: "mdns", More: 1234,
+				Listed: []node.Listed{{CID: aCID, Name: all, Bytes: 123456789, Files: 1234567}, {CID: aCID, Bytes: 5, Files: 1}},
+			},
+			{ID: "12D3KooWQuiet", Name: "quiet", Addr: "/ip4/10.0.0.8/tcp/4001", Agent: "shoal/v1", Route: "mdns"},
+			{ID: "12D3KooWKubo", Addr: "/ip4/10.0.0.9/tcp/4001", Agent: "kubo\x1b[2J", Route: "mdns", Error: "does not say who it is"},
+			{ID: "12D3KooWGone", Route: "mdns", Error: "cannot be reached: timeout\x1b[2J"},
+		}, nil
 	}
 	n.peers = func() ([]node.PeerStatus, error) {
 		return []node.PeerStatus{{
@@ -50,6 +62,7 @@ func hostile() *fake {
 		return node.Status{
 			ID: "12D3KooWSelf", Version: "v1", Home: "/home/" + all, PID: 42, Network: node.LAN, Uptime: 3725, Addrs: []string{"/ip4/10.0.0.1/tcp/4001"},
 			Shares: 2, Stale: 1, Peers: 1, Memory: 50 << 20, Down: 1 << 40, Up: 999,
+			Background: node.Background{Down: 123456, Up: 6543, DownRate: 1234.5, UpRate: 56.25},
 			Transfers: []node.Transfer{
 				{
 					CID: aCID, Name: all, Direction: "both", Peers: 2, Bytes: 5 << 20, Total: 10 << 20, Rate: 1 << 20, Sent: 3 << 20, UpRate: 2 << 20,
@@ -68,6 +81,24 @@ func hostile() *fake {
 			Shares: 1, Files: len(names), Bytes: 1 << 30, Seconds: 2, Repaired: 3,
 			Bad: []node.Broken{{CID: aCID, Path: all, Reason: "bytes\x1b[2J differ", Chunks: 1}},
 		}, nil
+	}
+	n.doctor = func(r node.DoctorRequest, emit func(node.Event)) (node.Diagnosis, error) {
+		emit(node.Event{Kind: "note", Message: "trying the disk"})
+		d := node.Diagnosis{Findings: []node.Finding{
+			{Check: "interfaces", State: node.Good, Detail: "eth0, " + all},
+			{Check: "multicast", State: node.Failed, Detail: "nothing\x1b[2J is heard", Cause: "a firewall\x1b", Next: "open\x1b it"},
+			{Check: "ports", State: node.Doubtful, Detail: "listens on TCP 1", Cause: "taken", Next: "free it"},
+			{Check: "dht", State: node.Unasked, Detail: "not asked in network lan"},
+		}}
+		if r.Ref == "" {
+			return d, nil
+		}
+		d.OK = true
+		d.Path = &node.Path{
+			Peer: "12D3KooW\x1b[2JOther", Addr: "/ip4/10.0.0.8/tcp/1/" + all, Transport: "tcp", Route: "ticket", Connect: 0.0123, RTT: 0.00021,
+			Down: 1 << 30, Up: 1 << 29, OurDisk: 5 << 20, Bottleneck: "our disk",
+		}
+		return d, nil
 	}
 	n.share = func(context.Context, node.ShareRequest, func(node.Event)) (node.Shared, error) {
 		return node.Shared{CID: aCID, Ticket: "shoal1aaaa", Name: all, Bytes: 2048, Files: 1, Seconds: 1, Skipped: []node.Skipped{{Path: all, Reason: "a pipe\x1b"}}}, nil
@@ -111,6 +142,10 @@ func TestHostileNamesRender(t *testing.T) {
 		{"share", []string{"share", "x"}},
 		{"get", []string{"get", aCID, "-o", dest}},
 		{"id", []string{"id"}},
+		{"nearby", []string{"nearby"}},
+		{"doctor", []string{"doctor"}},
+		{"doctor-path", []string{"doctor", "/ip4/10.0.0.8/tcp/1/p2p/12D3KooWOther"}},
+		{"unlist", []string{"unlist", aCID}},
 		{"unshare", []string{"unshare", aCID}},
 	} {
 		for _, suffix := range []string{"", "-json"} {
@@ -120,7 +155,7 @@ func TestHostileNamesRender(t *testing.T) {
 					args = append(args, "--json")
 				}
 				exit, out, errs := w.run(t, args...)
-				if exit != 0 && c.name != "check" {
+				if exit != 0 && c.name != "check" && c.name != "doctor" {
 					t.Errorf("exit %d", exit)
 				}
 				text := out + "--- standard error\n" + errs

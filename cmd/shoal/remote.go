@@ -43,6 +43,7 @@ func register(c *gateway.Control, p peer, who about) {
 	on(c, "share", p.Share)
 	on(c, "fetch", p.Fetch)
 	on(c, "check", p.Check)
+	on(c, "doctor", p.Doctor)
 	ask(c, "shares", p.Shares)
 	ask(c, "peers", p.Peers)
 	ask(c, "status", p.Status)
@@ -51,6 +52,12 @@ func register(c *gateway.Control, p peer, who about) {
 	ask(c, "stay", func(ctx context.Context) (none, error) { <-ctx.Done(); return none{}, node.ErrStopped })
 	gateway.Handle(c, "unshare", func(ctx context.Context, r reference, _ func(any)) (none, error) {
 		return none{}, p.Unshare(ctx, r.Ref)
+	})
+	gateway.Handle(c, "unlist", func(ctx context.Context, r reference, _ func(any)) (none, error) {
+		return none{}, p.Unlist(ctx, r.Ref)
+	})
+	gateway.Handle(c, "nearby", func(ctx context.Context, _ none, emit func(any)) ([]node.Neighbour, error) {
+		return p.Nearby(ctx, func(e node.Event) { emit(e) })
 	})
 	gateway.HandleStream(c, "cat", func(ctx context.Context, r node.CatRequest, w io.Writer, emit func(any)) error {
 		return p.Cat(ctx, r, w, func(e node.Event) { emit(e) })
@@ -135,6 +142,10 @@ func (r *remote) Check(ctx context.Context, q node.CheckRequest, emit func(node.
 	return call[node.CheckRequest, node.Checked](ctx, r, "check", q, emit)
 }
 
+func (r *remote) Doctor(ctx context.Context, q node.DoctorRequest, emit func(node.Event)) (node.Diagnosis, error) {
+	return call[node.DoctorRequest, node.Diagnosis](ctx, r, "doctor", q, emit)
+}
+
 func (r *remote) Shares(ctx context.Context) ([]node.Share, error) {
 	return call[none, []node.Share](ctx, r, "shares", none{}, nil)
 }
@@ -142,6 +153,15 @@ func (r *remote) Shares(ctx context.Context) ([]node.Share, error) {
 func (r *remote) Unshare(ctx context.Context, ref string) error {
 	_, err := call[reference, none](ctx, r, "unshare", reference{ref}, nil)
 	return err
+}
+
+func (r *remote) Unlist(ctx context.Context, ref string) error {
+	_, err := call[reference, none](ctx, r, "unlist", reference{ref}, nil)
+	return err
+}
+
+func (r *remote) Nearby(ctx context.Context, emit func(node.Event)) ([]node.Neighbour, error) {
+	return call[none, []node.Neighbour](ctx, r, "nearby", none{}, emit)
 }
 
 func (r *remote) Peers(ctx context.Context) ([]node.PeerStatus, error) {

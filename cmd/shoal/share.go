@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) shareCommand() *cobra.Command {
-	var hidden bool
+	var hidden, listed bool
 	cmd := &cobra.Command{
 		Use:   "share PATH…",
 		Short: "Share files and directories where they lie",
@@ -32,6 +32,9 @@ is interrupted.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := node.ShareRequest{Hidden: hidden}
+			if cmd.Flags().Changed("listed") {
+				request.Listed = &listed
+			}
 			for _, path := range args {
 				abs, err := filepath.Abs(path)
 				if err != nil {
@@ -46,6 +49,7 @@ is interrupted.`,
 		},
 	}
 	cmd.Flags().BoolVar(&hidden, "hidden", false, "share names that begin with a dot, too")
+	cmd.Flags().BoolVar(&listed, "listed", false, "show it to neighbours who ask ('shoal nearby'); --listed=false stops that")
 	a.rateFlags(cmd)
 	return cmd
 }
@@ -94,5 +98,8 @@ func (a *app) printShared(s node.Shared) error {
 	a.printSkipped(s.Skipped)
 	_, err := fmt.Fprintf(a.out, "cid     %s\nticket  %s\n", s.CID, s.Ticket)
 	a.remark("shared %s: %s, %s", content.Printable(s.Name), count(s.Files, "file", "files"), took(s.Bytes, s.Seconds))
+	if s.Listed {
+		a.remark("neighbours who ask can see it; 'shoal unlist %s' ends that", s.CID)
+	}
 	return err
 }

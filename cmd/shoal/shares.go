@@ -45,8 +45,12 @@ func (a *app) printShares(list []node.Share) error {
 		for _, p := range s.Paths {
 			paths = append(paths, content.Printable(p))
 		}
-		text := fmt.Sprintf("%s  %s\n  %s, %s, %s %s: %s\n", s.CID, content.Printable(s.Name), size(s.Bytes),
-			count(s.Files, "file", "files"), content.Printable(s.Origin), day(s.Added), strings.Join(paths, ", "))
+		listed := ""
+		if s.Listed {
+			listed = "listed, "
+		}
+		text := fmt.Sprintf("%s  %s\n  %s, %s, %s%s %s: %s\n", s.CID, content.Printable(s.Name), size(s.Bytes),
+			count(s.Files, "file", "files"), listed, content.Printable(s.Origin), day(s.Added), strings.Join(paths, ", "))
 		for _, f := range s.Stale {
 			text += fmt.Sprintf("  not served: %s: %s\n", content.Printable(f.Path), content.Printable(f.Reason))
 		}

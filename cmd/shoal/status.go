@@ -67,6 +67,7 @@ func statusText(s node.Status, each bool) string {
 	}
 	row("serves", "%s", shares)
 	row("traffic", "%s received, %s sent", size(s.Down), size(s.Up))
+	row("besides", "%s received, %s sent in the last minute, none of it content", rate(s.Background.DownRate), rate(s.Background.UpRate))
 	if text := limits(s.Rates); text != "" {
 		row("limits", "%s", text)
 	}

@@ -192,6 +192,11 @@ type status struct {
 	Peers int   `json:"peers"`
 	Down  int64 `json:"down"` // chunk bytes
 	Up    int64 `json:"up"`
+
+	Background struct {
+		DownRate float64 `json:"down_rate"`
+		UpRate   float64 `json:"up_rate"`
+	} `json:"background"`
 }
 
 func (n *node) status(ctx context.Context) (s status, err error) {
