@@ -66,7 +66,7 @@ type Node struct {
 	store    *store.Store
 	transfer *transfer.Service
 	mdns     *discovery.MDNS // nil when the network is isolated
-	near     *neighbours
+	finder   *discovery.Finder
 	dests    claims
 	names    names
 	started  time.Time
@@ -101,7 +101,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: c, host: h, store: st, near: newNeighbours(h.ID()), started: time.Now()}
+	n := &Node{config: c, host: h, store: st, started: time.Now()}
 	var i transfer.Introducer // none when the network is isolated: such a node talks to those that it was told to
 	if c.Network != Isolated {
 		i = introducer{h}
@@ -110,7 +110,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if c.Network == LAN {
 		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
-	if err := n.near.name(h, c.Peers); err != nil {
+	if n.finder, err = n.newFinder(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return n, nil
@@ -119,7 +119,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 	c := transfer.Config{
 		Host: n.host.Host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
-		Ban:   func(p peerID) { n.host.ban(p, banTime) },
+		Ban:   n.distrust,
 		Rates: n.config.Rates.limits(),
 	}
 	if n.config.Rates.ExemptLAN {
@@ -158,10 +158,10 @@ func openError(err error) error {
 func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.transfer.Run(ctx) })
-	group.Go(func() error { return n.near.run(ctx, n.host) })
+	group.Go(func() error { return n.finder.Run(ctx) })
+	group.Go(func() error { return n.welcome(ctx) })
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
-		group.Go(func() error { n.meet(ctx); return nil })
 	}
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()
@@ -169,21 +169,6 @@ func (n *Node) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// meet makes neighbours of those that mDNS finds.
-func (n *Node) meet(ctx context.Context) {
-	for {
-		select {
-		case f, ok := <-n.mdns.Found():
-			if !ok {
-				return
-			}
-			n.near.add(n.host, f.Info, f.Route)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // keepIndex looks at the start, and now and then, whether the shared files are still what was indexed.

@@ -1,4 +1,4 @@
-package node
+package discovery
 
 import (
 	"net/netip"
@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
-// hearsay are the addresses of which other peers have told us, as long as nothing else speaks for them. Each may be that of
-// somebody who has nothing to do with us, so dials to one IP address are counted, whatever peers are said to be there.
-type hearsay struct {
+// Hearsay are the addresses that rest on somebody's word alone: another peer's, a DHT's, or our own memory of long ago. Each
+// may be that of somebody who has nothing to do with us, so dials to one IP address are counted, whatever peers are said to be
+// there. Whoever decides about dials asks it before each.
+type Hearsay struct {
 	now func() time.Time
 
 	mu    sync.Mutex // guards the rest
@@ -30,13 +31,14 @@ type word struct {
 	free  bool // dials to it harm nobody but the teller
 }
 
-// tally counts the dials of a minute.
-type tally struct {
-	since time.Time
-	n     int
-}
+// tally are the last dials to an address, the oldest first.
+type tally [MaxHeardDials]time.Time
 
-func (h *hearsay) add(p peer.ID, m multiaddr.Multiaddr, free bool) bool {
+// NewHearsay returns an empty one; now is the clock.
+func NewHearsay(now func() time.Time) *Hearsay { return &Hearsay{now: now} }
+
+// Add notes an address; free says that dials to it harm nobody but who told us. It is false when there is no more room.
+func (h *Hearsay) Add(p peer.ID, m ma.Multiaddr, free bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
@@ -54,12 +56,12 @@ func (h *hearsay) add(p peer.ID, m multiaddr.Multiaddr, free bool) bool {
 	if h.addrs == nil {
 		h.addrs = make(map[heard]word)
 	}
-	h.addrs[k] = word{now.Add(hearsayFresh), free}
+	h.addrs[k] = word{now.Add(HearsayFresh), free}
 	return true
 }
 
-// forget takes addresses out: somebody better has named them, or the peer was found there.
-func (h *hearsay) forget(p peer.ID, addrs ...multiaddr.Multiaddr) {
+// Forget takes addresses out: somebody better has named them, or the peer was found there.
+func (h *Hearsay) Forget(p peer.ID, addrs ...ma.Multiaddr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, m := range addrs {
@@ -69,12 +71,13 @@ func (h *hearsay) forget(p peer.ID, addrs ...multiaddr.Multiaddr) {
 	}
 }
 
-func (h *hearsay) holds(p peer.ID, m multiaddr.Multiaddr) bool {
+// Holds reports whether an address of p is hearsay.
+func (h *Hearsay) Holds(p peer.ID, m ma.Multiaddr) bool {
 	_, ok := h.look(p, m)
 	return ok
 }
 
-func (h *hearsay) look(p peer.ID, m multiaddr.Multiaddr) (word, bool) {
+func (h *Hearsay) look(p peer.ID, m ma.Multiaddr) (word, bool) {
 	m, _ = peer.SplitAddr(m)
 	if m == nil {
 		return word{}, false
@@ -85,9 +88,9 @@ func (h *hearsay) look(p peer.ID, m multiaddr.Multiaddr) (word, bool) {
 	return w, ok && w.until.After(h.now())
 }
 
-// mayDial decides about an address at which p is to be dialled. ok is the rule for addresses that nobody named; loopback,
-// which it refuses, was let into the hearsay only on the word of a peer on this machine.
-func (h *hearsay) mayDial(p peer.ID, m multiaddr.Multiaddr, ip netip.Addr, ok bool) bool {
+// MayDial decides about an address at which p is to be dialled, and counts the dial. ok is the rule for addresses that nobody
+// named; loopback, which it refuses, was let into the hearsay only on the word of a peer on this machine.
+func (h *Hearsay) MayDial(p peer.ID, m ma.Multiaddr, ip netip.Addr, ok bool) bool {
 	w, hear := h.look(p, m)
 	switch {
 	case !hear:
@@ -99,14 +102,14 @@ func (h *hearsay) mayDial(p peer.ID, m multiaddr.Multiaddr, ip netip.Addr, ok bo
 }
 
 // spend counts one dial and reports whether it is within the budget of its address.
-func (h *hearsay) spend(ip netip.Addr) bool {
+func (h *Hearsay) spend(ip netip.Addr) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
 	t, known := h.dials[ip]
 	if !known && len(h.dials) >= maxHeard {
 		for old, t := range h.dials {
-			if now.Sub(t.since) >= time.Minute {
+			if now.Sub(t[MaxHeardDials-1]) >= time.Minute {
 				delete(h.dials, old)
 			}
 		}
@@ -114,13 +117,11 @@ func (h *hearsay) spend(ip netip.Addr) bool {
 			return false
 		}
 	}
-	if now.Sub(t.since) >= time.Minute {
-		t = tally{since: now}
-	}
-	if t.n >= maxHeardDials {
+	if now.Sub(t[0]) < time.Minute {
 		return false
 	}
-	t.n++
+	copy(t[:], t[1:])
+	t[MaxHeardDials-1] = now
 	if h.dials == nil {
 		h.dials = make(map[netip.Addr]tally)
 	}
