@@ -64,8 +64,15 @@ func meant(f Finding, local func(netip.Addr) bool) []ma.Multiaddr {
 		case f.Route == RouteLANDHT:
 			return !local(e.ip)
 		}
-		return !manet.IsPublicAddr(a)
+		return !manet.IsPublicAddr(a) || slices.ContainsFunc(carriers, func(p netip.Prefix) bool { return p.Contains(e.ip) })
 	})
+}
+
+// carriers are ranges of IPv6 whose addresses hold one of IPv4: NAT64, 6to4 and Teredo. What is behind them could be anything
+// that IPv4 may not lead to, and nobody is a provider there.
+var carriers = []netip.Prefix{
+	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"),
 }
 
 // fewPerHost leaves at most perHost addresses at each IP address: whoever wrote a ticket that has more wants us to knock on a
