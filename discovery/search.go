@@ -274,6 +274,9 @@ func (s *Search) guess(now time.Time) (Finding, bool) {
 			if !ok {
 				break
 			}
+			if s.f.isNeighbour(info.ID) {
+				continue // it was yielded already, and is known better
+			}
 			if x := (Finding{info, route}); s.f.c.Host.Note(x) {
 				s.open[info.ID] = true
 				return x, true

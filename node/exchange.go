@@ -72,7 +72,7 @@ func (i introducer) Meet(c network.Conn, found []peer.AddrInfo) []peer.ID {
 		var good []multiaddr.Multiaddr
 		for _, m := range info.Addrs {
 			ip, _ := ipOf(m)
-			if len(good) < maxHeardAddrs && i.believable(m, from, own) && i.host.hear(info.ID, m, ip == from) {
+			if len(good) < maxHeardAddrs && i.believable(m, from, own) && i.host.gater.hearsay.Add(info.ID, m, ip == from || ip.IsLoopback()) {
 				good = append(good, m)
 			}
 		}
@@ -101,16 +101,6 @@ func (h *netHost) harmless(m multiaddr.Multiaddr, own []multiaddr.Multiaddr) boo
 		return false // the system's services, which may trust whoever is on this machine
 	}
 	return ip.IsLoopback() || h.gater.mayDial(ip)
-}
-
-// hear remembers that an address is hearsay, unless we know it from elsewhere. free says that dials to it harm nobody but the
-// teller.
-func (h *netHost) hear(p peer.ID, m multiaddr.Multiaddr, free bool) bool {
-	ip, _ := ipOf(m)
-	if !ip.IsLoopback() && !h.gater.hearsay.Holds(p, m) && slices.ContainsFunc(h.Peerstore().Addrs(p), m.Equal) {
-		return true
-	}
-	return h.gater.hearsay.Add(p, m, free || ip.IsLoopback())
 }
 
 // reach says from where an address can be dialled.

@@ -247,10 +247,15 @@ func TestDialsOnHearsayHaveABudget(t *testing.T) {
 			}
 		}
 	}
-	i.host.Peerstore().AddAddrs(stranger(2000), addrs("/ip4/192.0.2.77/tcp/2001"), peerstore.RecentlyConnectedAddrTTL)
+	i.host.Note(discovery.Finding{Info: peer.AddrInfo{ID: stranger(2000), Addrs: addrs("/ip4/192.0.2.77/tcp/2001")}, Route: discovery.RouteMDNS})
 	tell("10.0.0.66", 2000)
 	if !i.host.gater.InterceptAddrDial(stranger(2000), multiaddr.StringCast("/ip4/192.0.2.77/tcp/2001")) {
 		t.Error("an address that was known before became hearsay")
+	}
+	i.host.Peerstore().AddAddrs(stranger(0), addrs("/ip4/10.9.9.9/tcp/22"), peerstore.RecentlyConnectedAddrTTL)
+	tell("10.0.0.66", 0)
+	if i.host.gater.InterceptAddrDial(stranger(0), multiaddr.StringCast("/ip4/10.9.9.9/tcp/22")) {
+		t.Error("a peer on hearsay was dialled where a DHT put it, unseen")
 	}
 	tell("192.0.2.77", 2001)
 	for range 10 {

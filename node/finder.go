@@ -70,7 +70,7 @@ func (h *netHost) Note(f discovery.Finding) bool {
 	default:
 		return h.noteHearsay(f)
 	}
-	h.gater.hearsay.Forget(info.ID, info.Addrs...)
+	h.gater.hearsay.Vouch(info.ID, info.Addrs...)
 	h.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.RecentlyConnectedAddrTTL)
 	return true
 }
@@ -91,7 +91,7 @@ func (h *netHost) noteHearsay(f discovery.Finding) bool {
 		if ip.IsLoopback() && f.Route != discovery.RouteRemembered {
 			continue // nobody else knows what runs on this machine
 		}
-		if len(good) < maxHeardAddrs && h.harmless(m, own) && h.hear(p, m, false) {
+		if len(good) < maxHeardAddrs && h.harmless(m, own) && h.gater.hearsay.Add(p, m, ip.IsLoopback()) {
 			good = append(good, m)
 		}
 	}

@@ -242,7 +242,7 @@ func (g *gater) InterceptSecured(d network.Direction, p peer.ID, c network.ConnM
 		return false
 	}
 	if d == network.DirOutbound {
-		g.hearsay.Forget(p, c.RemoteMultiaddr()) // it was true
+		g.hearsay.Proved(p, c.RemoteMultiaddr()) // it was true
 		return true                              // this address has passed InterceptAddrDial
 	}
 	ip, ok := ipOf(c.RemoteMultiaddr())

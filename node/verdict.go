@@ -175,7 +175,7 @@ func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
 	case all.Without > 0:
 		return fmt.Errorf("%w: asked %s, none has %s%s", ErrNotFound, plural(all.Without, "peer"), root, after)
 	case all.Found > 0:
-		return fmt.Errorf("%w: %s found, none could be reached%s", ErrNoPeer, plural(all.Found, "peer"), after)
+		return fmt.Errorf("%w: %s found, %d tried, none could be reached%s", ErrNoPeer, plural(all.Found, "peer"), max(1, all.Unreachable), after)
 	case p.n.config.Network == Isolated:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
 	}
