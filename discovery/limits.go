@@ -74,3 +74,17 @@ const (
 	maxDelivered     = 1 << 50             // bytes; a larger sum makes no better peer
 	maxMemorySeconds = 1 << 40             // since 1970
 )
+
+// What a DHT may cost. Anybody can be part of it, and write into it what they like.
+const (
+	// MaxProviders is how many providers one look-up yields: whoever announces ten thousand gets no more dials.
+	MaxProviders = 64
+
+	lookups            = 3    // nodes that one look-up asks at a time
+	enoughKnown        = 20   // nodes of a DHT from which on neighbours are not dialled for its sake
+	announceAtOnce     = 4096 // roots that are written down in one go
+	maxPerSubnetBucket = 2    // nodes of one group of IP addresses in one bucket of the table, as in IPFS
+	maxPerSubnet       = 3    // and in all
+
+	meetTime = 10 * time.Second // for a dial to a neighbour
+)

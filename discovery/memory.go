@@ -28,11 +28,11 @@ type Memory struct {
 	shelf Shelf
 
 	mu    sync.Mutex // guards known, and is held while the shelf is written
-	known map[peer.ID]provider
+	known map[peer.ID]donor
 }
 
-// provider is a peer that delivered.
-type provider struct {
+// donor is a peer that delivered.
+type donor struct {
 	seen  time.Time // last
 	bytes int64     // of all roots
 	addrs []ma.Multiaddr
@@ -58,9 +58,9 @@ func OpenMemory(shelf Shelf) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Memory{shelf: shelf, known: make(map[peer.ID]provider)}
+	m := &Memory{shelf: shelf, known: make(map[peer.ID]donor)}
 	for key, row := range rows {
-		p, err := parseProvider(row)
+		p, err := parseDonor(row)
 		if id, bad := peer.IDFromBytes([]byte(key)); err == nil && bad == nil && time.Since(p.seen) < rememberFor && len(m.known) < maxRemembered {
 			m.known[id] = p
 			continue
@@ -166,9 +166,9 @@ func (m *Memory) candidates(root cid.Cid, now time.Time) (infos []peer.AddrInfo,
 	return infos, ofRoot
 }
 
-// row is a provider as unsigned varints and strings of bytes with their length before them: when it was seen last (seconds),
+// row is a donor as unsigned varints and strings of bytes with their length before them: when it was seen last (seconds),
 // bytes, addresses, roots with their bytes.
-func (p provider) row() []byte {
+func (p donor) row() []byte {
 	b := binary.AppendUvarint(nil, uint64(max(0, p.seen.Unix())))
 	b = binary.AppendUvarint(b, uint64(p.bytes))
 	b = binary.AppendUvarint(b, uint64(len(p.addrs)))
@@ -183,15 +183,15 @@ func (p provider) row() []byte {
 	return b
 }
 
-var errMemoryRow = errors.New("a remembered provider makes no sense")
+var errMemoryRow = errors.New("a remembered peer makes no sense")
 
-// parseProvider reads a row. The disk may hold anything.
-func parseProvider(b []byte) (provider, error) {
+// parseDonor reads a row. The disk may hold anything.
+func parseDonor(b []byte) (donor, error) {
 	if len(b) > maxMemoryRow {
-		return provider{}, errMemoryRow
+		return donor{}, errMemoryRow
 	}
 	r := fields{rest: b}
-	p := provider{seen: time.Unix(int64(r.number(maxMemorySeconds)), 0), bytes: int64(r.number(maxDelivered))}
+	p := donor{seen: time.Unix(int64(r.number(maxMemorySeconds)), 0), bytes: int64(r.number(maxDelivered))}
 	for range r.number(maxKnownAddrs) {
 		a, err := ma.NewMultiaddrBytes(r.bytes())
 		r.bad = r.bad || err != nil
@@ -203,7 +203,7 @@ func parseProvider(b []byte) (provider, error) {
 		p.roots = append(p.roots, given{root, int64(r.number(maxDelivered))})
 	}
 	if r.bad || len(r.rest) > 0 {
-		return provider{}, errMemoryRow
+		return donor{}, errMemoryRow
 	}
 	return p, nil
 }

@@ -132,7 +132,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func sampleRow(t testing.TB) []byte {
-	p := provider{
+	p := donor{
 		seen: time.Unix(1e9, 0), bytes: 1234, addrs: addrs("/ip4/10.0.0.1/tcp/4747", "/ip4/10.0.0.1/udp/4747/quic-v1"),
 		roots: []given{{root(t), 1000}, {rootOf(t, "x"), 234}},
 	}
@@ -141,11 +141,11 @@ func sampleRow(t testing.TB) []byte {
 
 func TestBadMemoryRows(t *testing.T) {
 	row := sampleRow(t)
-	if _, err := parseProvider(row); err != nil {
+	if _, err := parseDonor(row); err != nil {
 		t.Fatal(err)
 	}
 	for n := range row {
-		if _, err := parseProvider(row[:n]); !errors.Is(err, errMemoryRow) {
+		if _, err := parseDonor(row[:n]); !errors.Is(err, errMemoryRow) {
 			t.Errorf("cut at %d of %d: %v", n, len(row), err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestBadMemoryRows(t *testing.T) {
 		"many addresses":  {1, 1, maxKnownAddrs + 1},
 		"many roots":      {1, 1, 0, maxGivenRoots + 1},
 	} {
-		if _, err := parseProvider(bad); !errors.Is(err, errMemoryRow) {
+		if _, err := parseDonor(bad); !errors.Is(err, errMemoryRow) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -165,7 +165,7 @@ func FuzzMemoryRow(f *testing.F) {
 	f.Add(sampleRow(f))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := parseProvider(b)
+		p, err := parseDonor(b)
 		if err != nil {
 			return
 		}

@@ -84,7 +84,7 @@ func newBed(t *testing.T, fakes int) *bed {
 	}
 	b.makeFile(2 * content.ChunkSize)
 	for i, key := range b.keys() {
-		g := newGater()
+		g := newGater(LAN)
 		g.links.read = func() []netip.Prefix { return prefixes("0.0.0.0/0") } // the simulated internet is our LAN
 
 		link := simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps}

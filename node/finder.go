@@ -20,7 +20,7 @@ type peerID = peer.ID
 
 // newFinder puts together what this node looks for peers with.
 func (n *Node) newFinder() (*discovery.Finder, error) {
-	named, err := parsePeers(n.config.Peers)
+	named, err := parsePeers(slices.Concat(n.config.Peers, n.config.bootstrapAddrs()))
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (h *netHost) Serves(p peer.ID) bool {
 
 // Local reports whether ip is on the local network.
 func (h *netHost) Local(ip netip.Addr) bool {
-	return !ip.IsLoopback() && !within(metadata, ip) && (within(privateRanges, ip) || h.gater.links.contain(ip))
+	return !ip.IsLoopback() && !within(metadata, ip) && h.gater.local(ip)
 }
 
 // welcome makes neighbours of those who connect to us, and of those who turn out to speak our protocol only later: a node

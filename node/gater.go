@@ -22,6 +22,7 @@ import (
 //
 // On the networks isolated and lan, both directions are for local addresses only: the private ranges of IPv4 and IPv6,
 // loopback, and the subnets of our own interfaces (a university's LAN has public addresses, and so has every IPv6 LAN).
+// The public network has no such bound.
 // Everything else is for addresses that the user named: typed, or in a ticket that the user passed on. Whom we hear of in
 // other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
 // there reaches a service that trusts this machine, and a look-up leaves the local network.
@@ -30,6 +31,7 @@ import (
 //
 // Banned peers are refused everywhere, and so is an address from which several of them came.
 type gater struct {
+	public  bool
 	links   links
 	hearsay *discovery.Hearsay
 	now     func() time.Time
@@ -101,8 +103,9 @@ func within(ranges []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-func newGater() *gater {
+func newGater(n Network) *gater {
 	return &gater{
+		public:  n == Public,
 		links:   links{read: interfacePrefixes},
 		hearsay: discovery.NewHearsay(time.Now),
 		now:     time.Now,
@@ -213,18 +216,21 @@ func (g *gater) namedHost(p peer.ID, ip netip.Addr) bool {
 
 // mayDial is the rule for addresses that others told us.
 func (g *gater) mayDial(ip netip.Addr) bool {
-	return !ip.IsLoopback() && !within(metadata, ip) && (within(privateRanges, ip) || g.links.contain(ip))
+	return !ip.IsLoopback() && !within(metadata, ip) && (g.local(ip) || g.public && ip.IsGlobalUnicast())
 }
 
 // mayAccept is the rule for those who come to us.
-func (g *gater) mayAccept(ip netip.Addr) bool {
+func (g *gater) mayAccept(ip netip.Addr) bool { return g.public || g.local(ip) }
+
+// local reports whether an address is on this machine or on a local network.
+func (g *gater) local(ip netip.Addr) bool {
 	return ip.IsLoopback() || within(privateRanges, ip) || g.links.contain(ip)
 }
 
 // InterceptPeerDial refuses banned peers before their addresses are looked at.
 func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.isBanned(p) }
 
-// InterceptAddrDial refuses addresses outside the local network that nobody named.
+// InterceptAddrDial refuses addresses outside the network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
 	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.MayDial(p, m, ip, g.mayDial(ip)))

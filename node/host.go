@@ -54,7 +54,7 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close())
 	}
-	g, mux := newGater(), newMuxer()
+	g, mux := newGater(c.Network), newMuxer()
 	h, err := libp2p.New(
 		libp2p.Identity(c.Key),
 		libp2p.UserAgent(c.UserAgent),
