@@ -124,6 +124,7 @@ func figures() []figure {
 		{"both", (*bench).both},
 		{"far", (*bench).far},
 		{"churn", (*bench).churn},
+		{"first", (*bench).first},
 	}
 }
 
