@@ -32,6 +32,7 @@ type Search struct {
 	queues  map[string]*queue  // guesses that wait, by route
 	sure    []Finding          // providers that are connected: asking them costs no dial
 	routes  map[peer.ID]string // by which each peer was found first
+	refused map[peer.ID]bool   // peers without an address that could be meant
 	open    map[peer.ID]bool   // guesses that are being tried
 	lacking bool               // there are too few sources
 	turned  chan struct{}      // closed and replaced when lacking changes
@@ -42,7 +43,7 @@ type Tried struct {
 	Route   string
 	Asking  bool  // a look-up is under way
 	Found   int   // peers that this route was the first to lead to
-	Refused int   // findings without an address that could be meant
+	Refused int   // peers without an address that could be meant
 	Err     error // why it cannot work just now
 }
 
@@ -55,7 +56,7 @@ var routeOrder = []string{
 func (f *Finder) Search(q Query) *Search {
 	s := &Search{
 		f: f, q: q, found: make(chan Finding), news: make(chan struct{}, 1),
-		tried: make(map[string]*Tried), queues: make(map[string]*queue), routes: make(map[peer.ID]string), open: make(map[peer.ID]bool),
+		tried: make(map[string]*Tried), queues: make(map[string]*queue), routes: make(map[peer.ID]string), refused: make(map[peer.ID]bool), open: make(map[peer.ID]bool),
 		lacking: true, turned: make(chan struct{}),
 	}
 	s.try(RouteInbound)
@@ -236,9 +237,7 @@ func (s *Search) heard(x Finding) {
 	case connected:
 		s.sure = append(s.sure, x)
 	case q == nil || len(x.Info.Addrs) == 0:
-		if t := s.tried[x.Route]; t != nil {
-			t.Refused++
-		}
+		s.refuse(x)
 		return
 	default:
 		q.offer(time.Now(), x.Info)
@@ -281,10 +280,18 @@ func (s *Search) guess(now time.Time) (Finding, bool) {
 				s.open[info.ID] = true
 				return x, true
 			}
-			s.tried[route].Refused++
+			s.refuse(Finding{info, route})
 		}
 	}
 	return Finding{}, false
+}
+
+// refuse counts a finding that leads nowhere. It needs s.mu.
+func (s *Search) refuse(x Finding) {
+	if t := s.tried[x.Route]; t != nil && !s.refused[x.Info.ID] && len(s.refused) < maxTried {
+		s.refused[x.Info.ID] = true
+		t.Refused++
+	}
 }
 
 // Settle tells the search how the reader is getting on: how many sources it has, and which of the peers that it was given are

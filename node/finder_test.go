@@ -138,7 +138,10 @@ func TestVerdictNamesTheRoutes(t *testing.T) {
 		})
 	}
 	a := start(t, "a")
-	b := startWith(t, "b", searching(t, lies))
+	b := startWith(t, "b", func(n *Node) {
+		searching(t, lies)(n)
+		n.config.Network = LAN // without its mDNS, which would find others here
+	})
 	path, _ := a.file("f", 10)
 	s := a.share(path)
 	if err := a.Unshare(t.Context(), s.CID); err != nil {
