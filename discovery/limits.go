@@ -47,5 +47,7 @@ const (
 	maxPerSubnetBucket = 2    // nodes of one group of IP addresses in one bucket of the table, as in IPFS
 	maxPerSubnet       = 3    // and in all
 
-	meetTime = 10 * time.Second // for a dial to a neighbour
+	meetTime      = 10 * time.Second // for a dial to a neighbour
+	joinPause     = time.Second      // before the bootstrap peers are tried again; doubles
+	joinPauseMost = 2 * time.Minute  // and never grows longer
 )

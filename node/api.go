@@ -137,7 +137,7 @@ type PeerStatus struct {
 	Transport string   `json:"transport"` // tcp, quic
 	Direction string   `json:"direction"` // in, out
 	Agent     string   `json:"agent,omitempty"`
-	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
+	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex, dht-lan, dht: how it was found
 	Down      int64    `json:"down"`            // chunk bytes received from it and verified
 	Up        int64    `json:"up"`              // chunk bytes sent to it
 }
@@ -193,6 +193,7 @@ type Identity struct {
 //	waiting     nothing moves, and why (Message)
 //	syncing     all bytes are there; the disk is made to hold them
 //	note        a remark for the user that changes nothing (Message)
+//	provider    Peer at Addrs is said to have the root; by which Route that was found, and Seconds after what time
 //	done        the last event of a fetch: CID, Path, Bytes, Seconds, all Sources, Duplicate
 type Event struct {
 	Kind      string    `json:"event"`
@@ -200,6 +201,8 @@ type Event struct {
 	CID       string    `json:"cid,omitempty"`
 	Path      string    `json:"path,omitempty"`
 	Peer      string    `json:"peer,omitempty"`
+	Addrs     []string  `json:"addrs,omitempty"`
+	Route     string    `json:"route,omitempty"`
 	Bytes     int64     `json:"bytes,omitempty"`
 	Total     int64     `json:"total,omitempty"`
 	Files     int       `json:"files,omitempty"`

@@ -42,7 +42,11 @@ type Config struct {
 	Bootstrap []string     // the same, as ways into the DHT; IPFSBootstrap stands for the public ones of IPFS
 	Log       *slog.Logger // nil discards
 	Rates     Rates
+	DHTPrefix string // of the DHT's protocols, like /name; nodes with another one are in another DHT
 	Switches
+
+	// Bootstrapper is a node that others begin with: it serves the DHT even if nobody has said that it can be reached.
+	Bootstrapper bool
 }
 
 // Switches turn off what the network would have on.
@@ -64,7 +68,7 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := c.validateBootstrap(); err != nil {
+	if err := errors.Join(c.validateBootstrap(), c.validateDHT()); err != nil {
 		return err
 	}
 	return c.Rates.validate()
@@ -76,7 +80,8 @@ type Node struct {
 	host     *netHost
 	store    *store.Store
 	transfer *transfer.Service
-	mdns     *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
+	mdns     *discovery.MDNS  // nil when the network is isolated, or mDNS is switched off
+	dhts     []*discovery.DHT // that of the local network first
 	near     *neighbours
 	dests    claims
 	names    names
@@ -123,6 +128,9 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	}
 	if err := n.near.name(h, slices.Concat(c.Peers, c.bootstrapAddrs())); err != nil {
 		return nil, errors.Join(err, h.Close())
+	}
+	if err := n.openDHTs(); err != nil {
+		return nil, errors.Join(err, n.closeDHTs(), h.Close())
 	}
 	return n, nil
 }
@@ -174,6 +182,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 		group.Go(func() error { n.meet(ctx); return nil })
 	}
+	group.Go(func() error { return n.runDHTs(ctx) })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -184,6 +193,9 @@ func (n *Node) Run(ctx context.Context) error {
 
 // meet makes neighbours of those that mDNS finds.
 func (n *Node) meet(ctx context.Context) {
+	var dials errgroup.Group
+	dials.SetLimit(maxIntroductions)
+	defer func() { _ = dials.Wait() }()
 	for {
 		select {
 		case f, ok := <-n.mdns.Found():
@@ -191,6 +203,7 @@ func (n *Node) meet(ctx context.Context) {
 				return
 			}
 			n.near.add(n.host, f.Info, f.Route)
+			n.introduce(ctx, &dials, f.Info)
 		case <-ctx.Done():
 			return
 		}
@@ -214,7 +227,7 @@ func (n *Node) keepIndex(ctx context.Context) {
 // Close gives everything back. Run must have returned.
 func (n *Node) Close() error {
 	fault.Point("K14")
-	err := n.host.Close()
+	err := errors.Join(n.closeDHTs(), n.host.Close())
 	fault.Point("K14")
 	return errors.Join(err, n.store.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/discovery"
 	"github.com/shoal-p2p/shoal/transfer"
 )
 
@@ -65,6 +67,9 @@ func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit 
 	p.group.Go(func() error { p.session.Run(p.ctx); return nil })
 	p.group.Go(func() error { p.offer(); return nil })
 	p.group.Go(func() error { p.watch(); return nil })
+	for _, d := range n.dhts {
+		p.group.Go(func() error { p.ask(d); return nil })
+	}
 	p.options.Emit(Event{Kind: "finding", CID: t.root.String(), Message: p.plan()})
 	return p
 }
@@ -87,6 +92,9 @@ func (p *pursuit) plan() string {
 		who = append(who, "the neighbours on this network (mDNS)")
 	} else {
 		who = append(who, "whoever is connected")
+	}
+	if len(p.n.dhts) > 0 {
+		who = append(who, "the DHT")
 	}
 	return "asking " + strings.Join(who, ", ")
 }
@@ -275,9 +283,17 @@ func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
 	case p.n.config.Network == Isolated:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
 	case p.n.mdns == nil:
-		return fmt.Errorf("%w: no peer is connected, and mDNS is switched off", ErrNoPeer)
+		return fmt.Errorf("%w: no peer is connected, and mDNS is switched off%s", ErrNoPeer, p.lost())
 	}
-	return fmt.Errorf("%w: no other node answered on this network in %d s%s", ErrNoPeer, secs, p.trouble())
+	return fmt.Errorf("%w: no other node answered on this network in %d s%s%s", ErrNoPeer, secs, p.trouble(), p.lost())
+}
+
+// lost says that the DHTs know nobody, if that is so.
+func (p *pursuit) lost() string {
+	if len(p.n.dhts) > 0 && !slices.ContainsFunc(p.n.dhts, func(d *discovery.DHT) bool { return d.Trouble() == nil }) {
+		return ", and no other node of the DHT is known"
+	}
+	return ""
 }
 
 // trouble says why mDNS cannot find anybody, if it knows.
