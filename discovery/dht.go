@@ -166,8 +166,19 @@ func (d *DHT) Meet(ctx context.Context, info peer.AddrInfo) {
 	_ = d.host.Connect(ctx, info) // who speaks the protocol is taken in when it has said so
 }
 
-// Join asks the bootstrap peers for others, now and not only when the table is refreshed.
-func (d *DHT) Join(ctx context.Context) { _ = d.dht.Bootstrap(ctx) }
+// Run finds the way into the DHT, and back into it when all whom it knew have gone, until ctx ends.
+func (d *DHT) Run(ctx context.Context) {
+	for pause := joinPause; ctx.Err() == nil; pause = min(2*pause, joinPauseMost) {
+		for _, info := range d.config.Bootstrap {
+			d.Meet(ctx, info)
+		}
+		_ = d.dht.Bootstrap(ctx) // who has been met is asked for others
+		if d.Size() > 0 {
+			pause = joinPauseMost
+		}
+		wait(ctx, nil, pause)
+	}
+}
 
 // Providers yields providers of root as nodes of the DHT name them, at most MaxProviders and never this node. The channel is
 // closed when all who could know have been asked, or when ctx ends; who does not read on must end it.

@@ -144,7 +144,7 @@ func measureFinds(t testing.TB, nodes, finds int) {
 	for range nodes - 1 {
 		n := newDHTNode(t, first.info())
 		n.Meet(t.Context(), first.info())
-		n.Join(t.Context())
+		_ = n.DHT.dht.Bootstrap(t.Context())
 		all = append(all, n)
 	}
 	giver, root := all[nodes/2], someRoot(t, 7)

@@ -28,11 +28,13 @@ type Host interface {
 
 // FinderConfig is what a Finder looks through. Host must be set.
 type FinderConfig struct {
-	Host    Host
-	Named   []peer.AddrInfo // peers that the user named for all searches: they are kept connected
-	Nearby  Nearby          // nil: no mDNS
-	Memory  *Memory         // nil: nobody is remembered
-	Sources []Source        // asked for each root
+	Host   Host
+	Named  []peer.AddrInfo // peers that the user named for all searches: they are kept connected
+	Nearby Nearby          // nil: no mDNS
+	// Introduce is told of every node that mDNS finds, for those who have a use for it besides; nil ignores them. It must not wait.
+	Introduce func(ctx context.Context, info peer.AddrInfo)
+	Memory    *Memory  // nil: nobody is remembered
+	Sources   []Source // asked for each root
 }
 
 // Finder looks for the peers of roots on every route at once. It knows the peers that any search can ask, its neighbours: those
@@ -170,6 +172,9 @@ func (f *Finder) meetNearby(ctx context.Context) {
 				return
 			}
 			f.Meet(found)
+			if f.c.Introduce != nil {
+				f.c.Introduce(ctx, found.Info)
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -337,8 +337,7 @@ func TestBadSources(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				broken := errors.New("no node of it is known")
-				bad, well := &source{say: c.say, trouble: broken}, &source{say: func(ctx context.Context, out chan<- Finding) { say(ctx, out, good) }}
+				bad, well := &source{say: c.say}, &source{say: func(ctx context.Context, out chan<- Finding) { say(ctx, out, good) }}
 				s := searching(t, FinderConfig{Host: newFakeHost(), Sources: []Source{bad, well}}, Query{Root: root(t)})
 				if got := yielded(s); len(got) != 1 || got[0].Info.ID != good.Info.ID {
 					t.Errorf("yielded %v, expected what the other source said", got)

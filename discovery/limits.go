@@ -59,6 +59,7 @@ const (
 	perHost       = 3                     // addresses of a ticket at one IP address: TCP, QUIC and one more
 	enoughSources = 8                     // from which on a DHT is left alone: peers of a root name each other
 	askTime       = 30 * time.Second      // for one look-up
+	askSoon       = 50 * time.Millisecond // before it is looked again whether a source can be asked
 	askPause      = 5 * time.Second       // between two look-ups for the same root; doubles
 	askPauseMost  = time.Minute           // and never grows longer
 )
@@ -77,8 +78,9 @@ const (
 
 // What a DHT may cost. Anybody can be part of it, and write into it what they like.
 const (
-	// MaxProviders is how many providers one look-up yields: whoever announces ten thousand gets no more dials.
-	MaxProviders = 64
+	// MaxProviders is how many providers one look-up yields. A search lets maxPending of them wait and gives each address its turn; were
+	// no more than those looked at, a thousand made-up ones would hide the real one.
+	MaxProviders = 2048
 
 	lookups            = 3    // nodes that one look-up asks at a time
 	enoughKnown        = 20   // nodes of a DHT from which on neighbours are not dialled for its sake
@@ -86,5 +88,7 @@ const (
 	maxPerSubnetBucket = 2    // nodes of one group of IP addresses in one bucket of the table, as in IPFS
 	maxPerSubnet       = 3    // and in all
 
-	meetTime = 10 * time.Second // for a dial to a neighbour
+	meetTime      = 10 * time.Second // for a dial to a neighbour
+	joinPause     = time.Second      // before the bootstrap peers are tried again; doubles
+	joinPauseMost = 2 * time.Minute  // and never grows longer
 )

@@ -175,17 +175,24 @@ func (s *Search) countLocked(x Finding) {
 	s.tried[x.Route].Found++
 }
 
-// ask looks a root up with one source, again and again as long as sources are lacking.
+// ask looks a root up with one source, again and again as long as sources are lacking. A source that cannot find anybody, such as
+// a DHT of which no node is known yet, is asked as soon as it can.
 func (s *Search) ask(ctx context.Context, src Source) {
-	for pause := askPause; ctx.Err() == nil; pause = min(2*pause, askPauseMost) {
+	for pause := askPause; ctx.Err() == nil; {
 		if lacking, turned := s.lacks(); !lacking {
 			wait(ctx, turned, 0)
+			continue
+		}
+		if src.Trouble() != nil {
+			s.asking(src, false)
+			wait(ctx, nil, askSoon)
 			continue
 		}
 		s.asking(src, true)
 		s.askOnce(ctx, src)
 		s.asking(src, false)
 		wait(ctx, nil, pause)
+		pause = min(2*pause, askPauseMost)
 	}
 }
 

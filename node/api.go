@@ -193,6 +193,7 @@ type Identity struct {
 //	waiting     nothing moves, and why (Message, Routes)
 //	syncing     all bytes are there; the disk is made to hold them
 //	note        a remark for the user that changes nothing (Message)
+//	provider    Peer at Addrs is said to have the root; by which Route that was found, and Seconds after what time
 //	done        the last event of a fetch: CID, Path, Bytes, Seconds, all Sources, Duplicate
 type Event struct {
 	Kind      string        `json:"event"`
@@ -200,6 +201,8 @@ type Event struct {
 	CID       string        `json:"cid,omitempty"`
 	Path      string        `json:"path,omitempty"`
 	Peer      string        `json:"peer,omitempty"`
+	Addrs     []string      `json:"addrs,omitempty"`
+	Route     string        `json:"route,omitempty"`
 	Bytes     int64         `json:"bytes,omitempty"`
 	Total     int64         `json:"total,omitempty"`
 	Files     int           `json:"files,omitempty"`

@@ -29,7 +29,10 @@ func (n *Node) newFinder() (*discovery.Finder, error) {
 		return discovery.NewFinder(c), nil
 	}
 	if n.mdns != nil {
-		c.Nearby = n.mdns
+		c.Nearby, c.Introduce = n.mdns, n.introduce
+	}
+	for _, d := range n.dhts {
+		c.Sources = append(c.Sources, d)
 	}
 	if c.Memory, err = discovery.OpenMemory(n.store.Shelf()); err != nil {
 		return nil, storeError(err)
@@ -109,9 +112,7 @@ func (h *netHost) Serves(p peer.ID) bool {
 }
 
 // Local reports whether ip is on the local network.
-func (h *netHost) Local(ip netip.Addr) bool {
-	return !ip.IsLoopback() && !within(metadata, ip) && h.gater.local(ip)
-}
+func (h *netHost) Local(ip netip.Addr) bool { return h.gater.usableInLAN(ip) }
 
 // welcome makes neighbours of those who connect to us, and of those who turn out to speak our protocol only later: a node
 // that has just started may be connected before it serves.

@@ -41,7 +41,11 @@ type Config struct {
 	Bootstrap []string     // the same, as ways into the DHT; IPFSBootstrap stands for the public ones of IPFS
 	Log       *slog.Logger // nil discards
 	Rates     Rates
+	DHTPrefix string // of the DHT's protocols, like /name; nodes with another one are in another DHT
 	Switches
+
+	// Bootstrapper is a node that others begin with: it serves the DHT even if nobody has said that it can be reached.
+	Bootstrapper bool
 }
 
 // Switches turn off what the network would have on.
@@ -63,7 +67,7 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := c.validateBootstrap(); err != nil {
+	if err := errors.Join(c.validateBootstrap(), c.validateDHT()); err != nil {
 		return err
 	}
 	return c.Rates.validate()
@@ -75,8 +79,10 @@ type Node struct {
 	host     *netHost
 	store    *store.Store
 	transfer *transfer.Service
-	mdns     *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
+	mdns     *discovery.MDNS  // nil when the network is isolated, or mDNS is switched off
+	dhts     []*discovery.DHT // that of the local network first
 	finder   *discovery.Finder
+	dials    errgroup.Group // to neighbours, for the DHT
 	dests    claims
 	names    names
 	started  time.Time
@@ -120,8 +126,12 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if c.Network != Isolated && !c.NoMDNS {
 		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
+	n.dials.SetLimit(maxIntroductions)
+	if err := n.openDHTs(); err != nil {
+		return nil, errors.Join(err, n.closeDHTs(), h.Close())
+	}
 	if n.finder, err = n.newFinder(); err != nil {
-		return nil, errors.Join(err, h.Close())
+		return nil, errors.Join(err, n.closeDHTs(), h.Close())
 	}
 	return n, nil
 }
@@ -173,8 +183,10 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
 	}
+	group.Go(func() error { return n.runDHTs(ctx) })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()
+	_ = n.dials.Wait() // none of them fails
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -198,7 +210,7 @@ func (n *Node) keepIndex(ctx context.Context) {
 // Close gives everything back. Run must have returned.
 func (n *Node) Close() error {
 	fault.Point("K14")
-	err := n.host.Close()
+	err := errors.Join(n.closeDHTs(), n.host.Close())
 	fault.Point("K14")
 	return errors.Join(err, n.store.Close())
 }

@@ -29,6 +29,7 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 	if err != nil {
 		return Shared{}, storeError(err)
 	}
+	n.announce(share.Root)
 	return Shared{
 		CID: share.Root.String(), Ticket: n.ticket(share.Root, share.Name), Name: share.Name,
 		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Skipped: skippedList(skipped),
@@ -90,7 +91,11 @@ func (n *Node) Unshare(ctx context.Context, ref string) error {
 	if t.path != "" {
 		return fmt.Errorf("%w: unshare takes a whole share, not a path inside it", ErrUsage)
 	}
-	return storeError(n.store.Remove(t.root))
+	if err := n.store.Remove(t.root); err != nil {
+		return storeError(err)
+	}
+	n.withdraw(t.root)
+	return nil
 }
 
 // Check reads and hashes again what is shared or fetched, and with Repair fetches the chunks that broke.

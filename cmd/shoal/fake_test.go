@@ -32,6 +32,7 @@ type fake struct {
 	cat      func(context.Context, node.CatRequest, io.Writer, func(node.Event)) error
 	list     func(context.Context, node.ListRequest, func(node.Event)) ([]node.Entry, error)
 	check    func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
+	find     func(context.Context, node.FindRequest, func(node.Event)) (node.Found, error)
 	shares   func() ([]node.Share, error)
 	unshare  func(ref string) error
 	peers    func() ([]node.PeerStatus, error)
@@ -79,6 +80,13 @@ func (f *fake) Check(ctx context.Context, r node.CheckRequest, emit func(node.Ev
 		return node.Checked{}, nil
 	}
 	return f.check(ctx, r, emit)
+}
+
+func (f *fake) Find(ctx context.Context, r node.FindRequest, emit func(node.Event)) (node.Found, error) {
+	if f.find == nil {
+		return node.Found{CID: aCID}, nil
+	}
+	return f.find(ctx, r, emit)
 }
 
 func (f *fake) Shares(context.Context) ([]node.Share, error) {

@@ -43,6 +43,7 @@ func register(c *gateway.Control, p peer, who about) {
 	on(c, "share", p.Share)
 	on(c, "fetch", p.Fetch)
 	on(c, "check", p.Check)
+	on(c, "find", p.Find)
 	ask(c, "shares", p.Shares)
 	ask(c, "peers", p.Peers)
 	ask(c, "status", p.Status)
@@ -133,6 +134,10 @@ func (r *remote) List(ctx context.Context, q node.ListRequest, emit func(node.Ev
 
 func (r *remote) Check(ctx context.Context, q node.CheckRequest, emit func(node.Event)) (node.Checked, error) {
 	return call[node.CheckRequest, node.Checked](ctx, r, "check", q, emit)
+}
+
+func (r *remote) Find(ctx context.Context, q node.FindRequest, emit func(node.Event)) (node.Found, error) {
+	return call[node.FindRequest, node.Found](ctx, r, "find", q, emit)
 }
 
 func (r *remote) Shares(ctx context.Context) ([]node.Share, error) {

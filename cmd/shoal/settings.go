@@ -25,17 +25,19 @@ type settings struct {
 	Listen    []string
 	Bootstrap []string
 	Rates     node.Rates
+	DHTPrefix string
 	node.Switches
 }
 
 // startFlags are those that mean nothing to a node that runs already. What limits rates, and the network, have words of
 // their own.
-var startFlags = []string{"listen", "bootstrap", "no-mdns", "no-dht"}
+var startFlags = []string{"listen", "bootstrap", "dht-prefix", "no-mdns", "no-dht"}
 
 func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar((*string)(&s.Network), "network", "", "isolated: talk to named peers only; lan: find others on the local network; public: and on the internet (default lan)")
 	f.StringSliceVar(&s.Listen, "listen", nil, "multiaddrs to listen on (default: every interface)")
 	f.StringSliceVar(&s.Bootstrap, "bootstrap", nil, "multiaddrs with /p2p/ of peers through which to join the DHT; 'ipfs' stands for those of the public IPFS network")
+	f.StringVar(&s.DHTPrefix, "dht-prefix", "", "a name like /acme: be in the closed DHT of the nodes that have the same")
 	f.BoolVar(&s.NoMDNS, "no-mdns", false, "do not announce or look for peers on the local network by mDNS")
 	f.BoolVar(&s.NoDHT, "no-dht", false, "do not take part in a DHT")
 }
@@ -49,6 +51,7 @@ func (a *app) settings() (settings, error) {
 	take(a, &set.Network, a.typed.Network, "network")
 	take(a, &set.Listen, a.typed.Listen, "listen")
 	take(a, &set.Bootstrap, a.typed.Bootstrap, "bootstrap")
+	take(a, &set.DHTPrefix, a.typed.DHTPrefix, "dht-prefix")
 	take(a, &set.NoMDNS, a.typed.NoMDNS, "no-mdns")
 	take(a, &set.NoDHT, a.typed.NoDHT, "no-dht")
 	take(a, &set.Rates.Up, a.typed.Rates.Up, "up-rate")
@@ -96,6 +99,7 @@ type config struct {
 	Network      node.Network `yaml:"network"`
 	Listen       []string     `yaml:"listen"`
 	Bootstrap    []string     `yaml:"bootstrap"`
+	DHTPrefix    string       `yaml:"dht-prefix"`
 	NoMDNS       bool         `yaml:"no-mdns"`
 	NoDHT        bool         `yaml:"no-dht"`
 	UpRate       string       `yaml:"up-rate"`
@@ -112,7 +116,7 @@ func parseConfig(text []byte) (settings, error) {
 		return settings{}, err
 	}
 	set := settings{
-		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap,
+		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap, DHTPrefix: c.DHTPrefix,
 		Switches: node.Switches{NoMDNS: c.NoMDNS, NoDHT: c.NoDHT},
 		Rates:    node.Rates{ExemptLAN: c.ExemptLAN},
 	}
