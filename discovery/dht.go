@@ -54,15 +54,17 @@ type DHT struct {
 }
 
 // OpenDHT joins a DHT. Its keeper closes it before the host and the records.
-func OpenDHT(h host.Host, c DHTConfig) (*DHT, error) {
+func OpenDHT(h host.Host, c DHTConfig) (*DHT, error) { return openDHT(h, c) }
+
+func openDHT(h host.Host, c DHTConfig, more ...dht.Option) (*DHT, error) {
 	d := &DHT{config: c, host: h}
-	if err := errors.Join(d.open(), d.openProvider()); err != nil {
+	if err := errors.Join(d.open(more), d.openProvider()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open DHT: %w", err), d.Close())
 	}
 	return d, nil
 }
 
-func (d *DHT) open() (err error) {
+func (d *DHT) open(more []dht.Option) (err error) {
 	options := []dht.Option{
 		dht.ProtocolPrefix(protocol.ID(d.config.Prefix)),
 		dht.Mode(d.config.Mode),
@@ -79,7 +81,7 @@ func (d *DHT) open() (err error) {
 	if d.config.Route == RouteDHT {
 		options = append(options, dht.RoutingTablePeerDiversityFilter(dht.NewRTPeerDiversityFilter(d.host, maxPerSubnetBucket, maxPerSubnet)))
 	}
-	d.dht, err = dht.New(d.host, options...)
+	d.dht, err = dht.New(d.host, append(options, more...)...)
 	return err
 }
 
