@@ -120,7 +120,7 @@ func TestTicketWithAnothersAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	lie := discovery.Ticket{Root: r.root, Peer: newID(t), Addrs: a.host.addrs()}.String()
-	_, err = b.Fetch(t.Context(), FetchRequest{Ref: lie, Dest: filepath.Join(b.dir, "f"), Timeout: 2}, ignore)
+	_, err = b.Fetch(t.Context(), FetchRequest{Ref: lie, Dest: filepath.Join(b.dir, "f"), Timeout: 8}, ignore)
 	if !errors.Is(err, ErrNoPeer) || !strings.Contains(err.Error(), "the node that the ticket names (1 found, 1 unreachable") {
 		t.Errorf("error %v, expected that the ticket's node could not be reached there", err)
 	}
@@ -148,20 +148,21 @@ func TestVerdictNamesTheRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name  string
-		peers []string
-		kind  error
-		says  []string
+		name    string
+		peers   []string
+		timeout float64 // long enough for an answer on a busy machine
+		kind    error
+		says    []string
 	}{
-		{"only the DHT", nil, ErrNoPeer, []string{
+		{"only the DHT", nil, 2, ErrNoPeer, []string{
 			"only a DHT named anybody", "the DHT of this network (5 at addresses that cannot be meant)", "whoever is connected (nobody)",
 		}},
-		{"somebody without it", []string{a.addr()}, ErrNotFound, []string{
+		{"somebody without it", []string{a.addr()}, 8, ErrNotFound, []string{
 			"asked 1 peer, none has", "the peers that you named (1 found, 1 without it)", "the DHT of this network (5 at addresses",
 		}},
 	} {
 		var first Event
-		_, err := b.Fetch(t.Context(), FetchRequest{Ref: s.CID, Dest: filepath.Join(b.dir, "f"), Timeout: 2, Peers: c.peers}, func(e Event) {
+		_, err := b.Fetch(t.Context(), FetchRequest{Ref: s.CID, Dest: filepath.Join(b.dir, "f"), Timeout: c.timeout, Peers: c.peers}, func(e Event) {
 			if first.Kind == "" {
 				first = e
 			}

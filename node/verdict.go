@@ -174,8 +174,10 @@ func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
 		return fmt.Errorf("%w: whoever had %s has sent nothing for %d s%s", ErrNoPeer, root, secs, after)
 	case all.Without > 0:
 		return fmt.Errorf("%w: asked %s, none has %s%s", ErrNotFound, plural(all.Without, "peer"), root, after)
+	case all.Unreachable > 0:
+		return fmt.Errorf("%w: %s found, %d tried, none could be reached%s", ErrNoPeer, plural(all.Found, "peer"), all.Unreachable, after)
 	case all.Found > 0:
-		return fmt.Errorf("%w: %s found, %d tried, none could be reached%s", ErrNoPeer, plural(all.Found, "peer"), max(1, all.Unreachable), after)
+		return fmt.Errorf("%w: %s found, and none has answered in %d s%s", ErrNoPeer, plural(all.Found, "peer"), secs, after)
 	case p.n.config.Network == Isolated:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
 	}
