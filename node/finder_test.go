@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/shoal-p2p/shoal/discovery"
+	"github.com/shoal-p2p/shoal/transfer"
 )
 
 // toldBy is a DHT of the local network that says the same at all times.
@@ -147,36 +150,53 @@ func TestVerdictNamesTheRoutes(t *testing.T) {
 	if err := a.Unshare(t.Context(), s.CID); err != nil {
 		t.Fatal(err)
 	}
+	r, err := ParseRef(s.CID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		name    string
-		peers   []string
-		timeout float64 // long enough for an answer on a busy machine
-		kind    error
-		says    []string
+		name string
+		with target
+		kind error
+		says []string
+		done func(RouteStatus) bool
 	}{
-		{"only the DHT", nil, 2, ErrNoPeer, []string{
+		{"only the DHT", target{root: r.root}, ErrNoPeer, []string{
 			"only a DHT named anybody", "the DHT of this network (5 at addresses that cannot be meant)", "whoever is connected (nobody)",
-		}},
-		{"somebody without it", []string{a.addr()}, 8, ErrNotFound, []string{
+		}, func(r RouteStatus) bool { return r.Refused == 5 }},
+		{"somebody without it", target{root: r.root, peers: []peer.AddrInfo{{ID: a.host.ID(), Addrs: a.host.addrs()}}}, ErrNotFound, []string{
 			"asked 1 peer, none has", "the peers that you named (1 found, 1 without it)", "the DHT of this network (5 at addresses",
-		}},
+		}, func(r RouteStatus) bool { return r.Without == 1 }},
 	} {
-		var first Event
-		_, err := b.Fetch(t.Context(), FetchRequest{Ref: s.CID, Dest: filepath.Join(b.dir, "f"), Timeout: c.timeout, Peers: c.peers}, func(e Event) {
-			if first.Kind == "" {
-				first = e
+		said := make(chan Event, 1)
+		p := b.pursue(t.Context(), c.with, pursuitOptions{Leech: true, Patience: -1, Emit: oneAtATime(func(e Event) {
+			select {
+			case said <- e:
+			default: // only the first counts
 			}
-		})
+		})})
+		waitFor(t, c.name, func() bool { return slices.ContainsFunc(p.routes(), c.done) && refused(p.routes()) == 5 })
+		p.mu.Lock()
+		err := p.verdict(transfer.Status{}, 30*time.Second)
+		p.mu.Unlock()
+		p.stop()
 		if !errors.Is(err, c.kind) {
 			t.Errorf("%s: %v, expected %v", c.name, err, c.kind)
 		}
 		for _, part := range c.says {
-			if err == nil || !strings.Contains(err.Error(), part) {
+			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %v, expected to read %q", c.name, err, part)
 			}
 		}
-		if first.Kind != "finding" || !strings.Contains(first.Message, "the DHT of this network") || len(first.Routes) == 0 {
+		if first := <-said; first.Kind != "finding" || !strings.Contains(first.Message, "the DHT of this network") || len(first.Routes) == 0 {
 			t.Errorf("%s: said first %+v, expected what is looked through", c.name, first)
 		}
 	}
+}
+
+func refused(routes []RouteStatus) (n int) {
+	for _, r := range routes {
+		n += r.Refused
+	}
+	return n
 }
