@@ -119,11 +119,3 @@ func TestPeerOfManyProtocols(t *testing.T) {
 const pstoreProtocols = 1024
 
 func protocolID(n int) protocol.ID { return protocol.ID(fmt.Sprint("/made/up/", n)) }
-
-func manyProtocols(n int) []protocol.ID {
-	out := make([]protocol.ID, n)
-	for i := range out {
-		out[i] = protocolID(i)
-	}
-	return out
-}
