@@ -148,7 +148,7 @@ func ParseAbout(body []byte) (About, error) {
 	return a, nil
 }
 
-// fields reads one field after the other. After the first one that is not there, all others are zero.
+// fields reads numbers and strings one after the other. After the first one that is not there, all others are zero.
 type fields struct {
 	rest []byte
 	bad  bool

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// tally counts what went over mDNS. Sizes are those of packets without the headers of UDP and IP.
-type tally struct {
+// traffic counts what went over mDNS. Sizes are those of packets without the headers of UDP and IP.
+type traffic struct {
 	received, sent atomic.Int64 // bytes
 	heard          atomic.Int64 // packets of others about the service
 	asked          atomic.Int64 // questions of others

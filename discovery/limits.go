@@ -41,7 +41,7 @@ const (
 // What mDNS may cost. Names, addresses, peer IDs and times to live are all chosen by whoever sends the packets.
 const (
 	perFinding     = 100 * time.Millisecond // between two findings: each may become a dial
-	maxPending     = 64                     // findings that wait for the reader; beyond that, some are forgotten
+	maxPending     = 64                     // findings that wait for the reader, and providers from one DHT that wait in one search; beyond that, some are forgotten
 	maxSeen        = 4096                   // peers remembered so that they are not reported twice
 	seenFor        = time.Minute            // before a peer that is still there at the same addresses is reported again
 	maxServed      = 256                    // addresses for which is remembered how many findings they have had
@@ -56,4 +56,61 @@ const (
 	lookAgain = 3 * time.Second        // before the interfaces of this machine are looked at again
 	pauseMin  = 250 * time.Millisecond // before what could not start is started again; doubles
 	pauseMax  = 15 * time.Second       // and never grows longer
+)
+
+// What addresses may cost that rest on somebody's word alone.
+const (
+	// MaxHeardDials is how often a minute one IP address is dialled on such a word: whoever it belongs to has not asked for it.
+	MaxHeardDials = 3
+
+	// HearsayFresh is how long such an address is remembered if the peer is not found there.
+	HearsayFresh = 10 * time.Minute
+
+	maxHeard = 4096 // such addresses; and IP addresses whose dials are counted
+)
+
+// What a search may cost. How many providers a DHT names, and where, is up to whoever writes into it.
+const (
+	maxNeighbours = 4096             // peers that any search can ask
+	forgetAfter   = 15 * time.Minute // a neighbour that was not heard of for this long
+	keepEvery     = 10 * time.Second // peers that the user named are dialled again when they are lost
+
+	maxOpen       = 32                    // guesses of one search that are being tried at a time
+	maxTried      = 4096                  // guesses that one search remembers to have tried
+	perGuess      = 20 * time.Millisecond // between two guesses: each may become a dial
+	perHost       = 3                     // addresses of a ticket at one IP address: TCP, QUIC and one more
+	enoughSources = 8                     // from which on a DHT is left alone: peers of a root name each other
+	askTime       = 30 * time.Second      // for one look-up
+	askSoon       = 50 * time.Millisecond // before it is looked again whether a source can be asked
+	askPause      = 5 * time.Second       // between two look-ups for the same root; doubles
+	askPauseMost  = time.Minute           // and never grows longer
+)
+
+// What is remembered of peers that delivered.
+const (
+	maxRemembered    = 256                 // peers; those that delivered least go first
+	maxGivenRoots    = 16                  // roots that each of them is remembered for
+	maxKnownAddrs    = 4                   // addresses of each
+	maxGuessed       = 16                  // of them that a search tries although they gave another root only
+	rememberFor      = 30 * 24 * time.Hour // since they last delivered
+	maxMemoryRow     = 8 << 10             // bytes
+	maxDelivered     = 1 << 50             // bytes; a larger sum makes no better peer
+	maxMemorySeconds = 1 << 40             // since 1970
+)
+
+// What a DHT may cost. Anybody can be part of it, and write into it what they like.
+const (
+	// MaxProviders is how many providers one look-up yields. A search lets maxPending of them wait and gives each address its turn; were
+	// no more than those looked at, a thousand made-up ones would hide the real one.
+	MaxProviders = 2048
+
+	lookups            = 3    // nodes that one look-up asks at a time
+	enoughKnown        = 20   // nodes of a DHT from which on neighbours are not dialled for its sake
+	announceAtOnce     = 4096 // roots that are written down in one go
+	maxPerSubnetBucket = 2    // nodes of one group of IP addresses in one bucket of the table, as in IPFS
+	maxPerSubnet       = 3    // and in all
+
+	meetTime      = 10 * time.Second // for a dial to a neighbour
+	joinPause     = time.Second      // before the bootstrap peers are tried again; doubles
+	joinPauseMost = 2 * time.Minute  // and never grows longer
 )

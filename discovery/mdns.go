@@ -19,18 +19,9 @@ import (
 // DefaultService is the name under which libp2p nodes of all kinds find each other, Kubo among them.
 const DefaultService = "_p2p._udp"
 
-// RouteMDNS is the Route of what MDNS finds.
-const RouteMDNS = "mdns"
-
 // Config is how MDNS differs from the usual. Its zero value is the usual.
 type Config struct {
 	Service string // DNS-SD service type; empty: DefaultService
-}
-
-// Finding is a peer that may be there.
-type Finding struct {
-	Info  peer.AddrInfo // at least one address, the best first
-	Route string        // how it was found
 }
 
 // MDNS announces a host on the local network and finds others there, as libp2p's discovery specification says.
@@ -45,7 +36,7 @@ type MDNS struct {
 	service  string
 	instance string // says nothing about who this is, and is new each time
 	found    chan Finding
-	tally    tally
+	tally    traffic
 
 	mu      sync.Mutex // guards the rest
 	queue   *queue

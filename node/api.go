@@ -141,7 +141,7 @@ type PeerStatus struct {
 	Transport string   `json:"transport"` // tcp, quic, relay
 	Direction string   `json:"direction"` // in, out
 	Agent     string   `json:"agent,omitempty"`
-	Route     string   `json:"route,omitempty"` // mdns, ticket, peer, pex: how it was found
+	Route     string   `json:"route,omitempty"` // how it was found, as in RouteStatus
 	Down      int64    `json:"down"`            // chunk bytes received from it and verified
 	Up        int64    `json:"up"`              // chunk bytes sent to it
 }
@@ -267,33 +267,57 @@ type Identity struct {
 // Event is one step of a share, fetch, check or listing, as it happens. Kind is one of
 //
 //	hashing     Bytes of Total read and hashed, Files so far
-//	finding     what is being tried to find a holder (Message)
+//	finding     what is being tried to find a holder (Message, Routes)
 //	connecting  a peer is being dialled or asked (Message, Peer)
 //	tree        the shape of the root is being fetched: Blocks of inner nodes so far
 //	checking    Bytes of Total that lie on disk already are being verified
 //	fetching    Bytes of Total, Rate, Peers, ETA, Sources (at most 64, the largest first), Duplicate
-//	waiting     nothing moves, and why (Message)
+//	waiting     nothing moves, and why (Message, Routes)
 //	syncing     all bytes are there; the disk is made to hold them
 //	note        a remark for the user that changes nothing (Message)
+//	provider    Peer at Addrs is said to have the root; by which Route that was found, and Seconds after what time
 //	done        the last event of a fetch: CID, Path, Bytes, Seconds, all Sources, Duplicate
 type Event struct {
-	Kind      string    `json:"event"`
-	Message   string    `json:"message,omitempty"`
-	CID       string    `json:"cid,omitempty"`
-	Path      string    `json:"path,omitempty"`
-	Peer      string    `json:"peer,omitempty"`
-	Bytes     int64     `json:"bytes,omitempty"`
-	Total     int64     `json:"total,omitempty"`
-	Files     int       `json:"files,omitempty"`
-	Blocks    int       `json:"blocks,omitempty"`
-	Rate      float64   `json:"rate,omitempty"` // bytes a second
-	Peers     int       `json:"peers,omitempty"`
-	ETA       float64   `json:"eta,omitempty"` // seconds
-	Seconds   float64   `json:"seconds,omitempty"`
-	Sources   []Source  `json:"sources,omitempty"`
-	Skipped   []Skipped `json:"skipped,omitempty"`
-	Present   int64     `json:"present,omitempty"`   // bytes that were on disk before and cost no transfer
-	Duplicate int64     `json:"duplicate,omitempty"` // bytes that came for nothing: they were here, or had been called off
+	Kind      string        `json:"event"`
+	Message   string        `json:"message,omitempty"`
+	CID       string        `json:"cid,omitempty"`
+	Path      string        `json:"path,omitempty"`
+	Peer      string        `json:"peer,omitempty"`
+	Addrs     []string      `json:"addrs,omitempty"`
+	Route     string        `json:"route,omitempty"`
+	Bytes     int64         `json:"bytes,omitempty"`
+	Total     int64         `json:"total,omitempty"`
+	Files     int           `json:"files,omitempty"`
+	Blocks    int           `json:"blocks,omitempty"`
+	Rate      float64       `json:"rate,omitempty"` // bytes a second
+	Peers     int           `json:"peers,omitempty"`
+	ETA       float64       `json:"eta,omitempty"` // seconds
+	Seconds   float64       `json:"seconds,omitempty"`
+	Sources   []Source      `json:"sources,omitempty"`
+	Skipped   []Skipped     `json:"skipped,omitempty"`
+	Routes    []RouteStatus `json:"routes,omitempty"`
+	Present   int64         `json:"present,omitempty"`   // bytes that were on disk before and cost no transfer
+	Duplicate int64         `json:"duplicate,omitempty"` // bytes that came for nothing: they were here, or had been called off
+}
+
+// RouteStatus is what came of one way to find peers of a root. Route is one of
+//
+//	ticket      the ticket names the peer
+//	peer        the user named it
+//	remembered  it delivered something before
+//	inbound     it is connected
+//	mdns        it is on this network
+//	pex         another peer of the root named it
+//	dht-lan     the DHT of this network lists it
+//	dht         the DHT beyond lists it
+type RouteStatus struct {
+	Route       string `json:"route"`
+	Found       int    `json:"found"`                 // peers, each counted for the route that was first
+	Without     int    `json:"without,omitempty"`     // of them, those that said that they do not have it
+	Unreachable int    `json:"unreachable,omitempty"` // those that could not be reached, or were left out
+	Refused     int    `json:"refused,omitempty"`     // peers at addresses that cannot be meant
+	Asking      bool   `json:"asking,omitempty"`      // a look-up is under way
+	Error       string `json:"error,omitempty"`       // why nobody can be found this way just now, or why the last one was not reached
 }
 
 // Source is what one peer delivered, and what it took meanwhile.

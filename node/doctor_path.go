@@ -32,14 +32,14 @@ func (n *Node) subject(ref string) (*subject, error) {
 		case t.self:
 			return nil, fmt.Errorf("%w: that ticket names this node", ErrUsage)
 		}
-		s.info, s.route = *t.holder, "ticket"
+		s.info, s.route = *t.holder, discovery.RouteTicket
 		s.allow = func(h *netHost) { h.allowTicket(s.info) }
 	case strings.HasPrefix(ref, "/"):
 		infos, err := parsePeers([]string{ref})
 		if err != nil {
 			return nil, err
 		}
-		s.info, s.route = infos[0], "peer"
+		s.info, s.route = infos[0], discovery.RouteNamed
 		s.allow = func(h *netHost) { h.allowNamed(s.info) }
 	default:
 		id, err := peer.Decode(ref)
@@ -47,7 +47,7 @@ func (n *Node) subject(ref string) (*subject, error) {
 			return nil, fmt.Errorf("%w: that is no ticket, no multiaddr with /p2p/ and no peer ID", ErrUsage) // and may be a mistyped secret
 		}
 		s.info = n.host.Peerstore().PeerInfo(id)
-		if s.route = n.near.route(id); s.route == "" && len(s.info.Addrs) == 0 {
+		if s.route = n.finder.Route(id); s.route == "" && len(s.info.Addrs) == 0 {
 			return nil, fmt.Errorf("%w: peer %s is not known here; name an address of it, or a ticket", ErrNoPeer, id)
 		}
 	}
@@ -61,7 +61,7 @@ func (n *Node) subject(ref string) (*subject, error) {
 func (n *Node) measure(ctx context.Context, to *subject) Path {
 	p := Path{Peer: to.info.ID.String(), Route: to.route}
 	to.allow(n.host)
-	n.near.add(n.host, to.info, to.route)
+	n.finder.Meet(discovery.Finding{Info: to.info, Route: to.route})
 	dial, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	start := time.Now()

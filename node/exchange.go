@@ -8,6 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/shoal-p2p/shoal/discovery"
 )
 
 // introducer lets the peers of one root learn of each other through this node, and this node through them. It implements
@@ -34,7 +36,7 @@ func (i introducer) Reached(c network.Conn) []multiaddr.Multiaddr {
 	}
 	var out []multiaddr.Multiaddr // identify put there what it listens on
 	for _, m := range i.host.Peerstore().Addrs(c.RemotePeer()) {
-		if own, ok := ipOf(m); ok && own == ip && direct(m) && !i.host.gater.hearsay.holds(c.RemotePeer(), m) {
+		if own, ok := ipOf(m); ok && own == ip && direct(m) && !i.host.gater.hearsay.Holds(c.RemotePeer(), m) {
 			out = append(out, m)
 		}
 	}
@@ -69,12 +71,13 @@ func (i introducer) Meet(c network.Conn, found []peer.AddrInfo) []peer.ID {
 		}
 		var good []multiaddr.Multiaddr
 		for _, m := range info.Addrs {
-			if len(good) < maxHeardAddrs && i.believable(m, from, own) && i.hear(info.ID, m, from) {
+			ip, _ := ipOf(m)
+			if len(good) < maxHeardAddrs && i.believable(m, from, own) && i.host.gater.hearsay.Add(info.ID, m, ip == from || ip.IsLoopback()) {
 				good = append(good, m)
 			}
 		}
 		if len(good) > 0 {
-			i.host.Peerstore().AddAddrs(info.ID, good, hearsayFresh)
+			i.host.Peerstore().AddAddrs(info.ID, good, discovery.HearsayFresh)
 			out = append(out, info.ID)
 		}
 	}
@@ -84,24 +87,20 @@ func (i introducer) Meet(c network.Conn, found []peer.AddrInfo) []peer.ID {
 // believable reports whether a teller at from may send us to an address.
 func (i introducer) believable(m multiaddr.Multiaddr, from netip.Addr, own []multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
-	if !ok || !direct(m) || !i.inReach(ip, from) || slices.ContainsFunc(own, m.Equal) {
+	return ok && i.inReach(ip, from) && i.host.harmless(m, own)
+}
+
+// harmless reports whether an address that rests on somebody's word may be dialled at all. own are those of this node.
+func (h *netHost) harmless(m multiaddr.Multiaddr, own []multiaddr.Multiaddr) bool {
+	ip, ok := ipOf(m)
+	if !ok || !direct(m) || slices.ContainsFunc(own, m.Equal) {
 		return false
 	}
 	here := func(a multiaddr.Multiaddr) bool { at, ok := ipOf(a); return ok && at == ip }
 	if (ip.IsLoopback() || slices.ContainsFunc(own, here)) && portOf(m) < 1024 {
 		return false // the system's services, which may trust whoever is on this machine
 	}
-	return ip.IsLoopback() || i.host.gater.mayDial(ip)
-}
-
-// hear remembers that an address is hearsay, unless we know it from elsewhere.
-func (i introducer) hear(p peer.ID, m multiaddr.Multiaddr, from netip.Addr) bool {
-	h := &i.host.gater.hearsay
-	ip, _ := ipOf(m)
-	if !ip.IsLoopback() && !h.holds(p, m) && slices.ContainsFunc(i.host.Peerstore().Addrs(p), m.Equal) {
-		return true
-	}
-	return h.add(p, m, ip == from || ip.IsLoopback())
+	return ip.IsLoopback() || h.gater.mayDial(ip)
 }
 
 // reach says from where an address can be dialled.

@@ -13,6 +13,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/shoal-p2p/shoal/discovery"
 )
 
 // call is a connection of which only the other end and the direction matter.
@@ -89,7 +91,7 @@ func TestPeersAreToldOnlyWhereTheyAreReached(t *testing.T) {
 			t.Errorf("%s: got %v, expected %v", name, got, c.want)
 		}
 	}
-	i.host.gater.hearsay.add(p, multiaddr.StringCast("/ip4/10.0.0.7/tcp/4747"), false)
+	i.host.gater.hearsay.Add(p, multiaddr.StringCast("/ip4/10.0.0.7/tcp/4747"), false)
 	if got := texts(i.Reached(inbound(p, "/ip4/10.0.0.7/tcp/1"))); len(got) != 1 || got[0] != "/ip4/10.0.0.7/udp/4747/quic-v1" {
 		t.Errorf("got %v, expected what others say of it left out", got)
 	}
@@ -200,7 +202,7 @@ func TestHostileTellersAreNotBelieved(t *testing.T) {
 func TestDialsOnHearsayHaveABudget(t *testing.T) {
 	i := listening(t)
 	now := time.Now()
-	i.host.gater.hearsay.now = func() time.Time { return now }
+	i.host.gater.hearsay = discovery.NewHearsay(func() time.Time { return now })
 	victim := "/ip4/192.0.2.77/tcp/%d"
 	tell := func(from string, n int) {
 		i.Meet(inbound("teller", "/ip4/"+from+"/tcp/1"), []peer.AddrInfo{{ID: stranger(n), Addrs: addrs(fmt.Sprintf(victim, n+1))}})
@@ -216,19 +218,19 @@ func TestDialsOnHearsayHaveABudget(t *testing.T) {
 	for n := range 1000 {
 		tell(fmt.Sprintf("10.0.%d.66", n%200), n)
 	}
-	if n := dials() + dials(); n != maxHeardDials {
-		t.Errorf("dialled %d times, expected %d", n, maxHeardDials)
+	if n := dials() + dials(); n != discovery.MaxHeardDials {
+		t.Errorf("dialled %d times, expected %d", n, discovery.MaxHeardDials)
 	}
 	now = now.Add(time.Minute)
-	if n := dials(); n != maxHeardDials {
-		t.Errorf("dialled %d times in the second minute, expected %d", n, maxHeardDials)
+	if n := dials(); n != discovery.MaxHeardDials {
+		t.Errorf("dialled %d times in the second minute, expected %d", n, discovery.MaxHeardDials)
 	}
 
 	for n, c := range []struct {
 		name  string
 		speak func(peer.AddrInfo)
 	}{
-		{"mDNS found it there", func(p peer.AddrInfo) { newNeighbours(i.host.ID()).add(i.host, p, "mdns") }},
+		{"mDNS found it there", func(p peer.AddrInfo) { i.host.Note(discovery.Finding{Info: p, Route: discovery.RouteMDNS}) }},
 		{"it was reached there", func(p peer.AddrInfo) {
 			i.host.gater.InterceptSecured(network.DirOutbound, p.ID, ends{p.Addrs[0]})
 		}},
@@ -245,43 +247,21 @@ func TestDialsOnHearsayHaveABudget(t *testing.T) {
 			}
 		}
 	}
-	i.host.Peerstore().AddAddrs(stranger(2000), addrs("/ip4/192.0.2.77/tcp/2001"), peerstore.RecentlyConnectedAddrTTL)
+	i.host.Note(discovery.Finding{Info: peer.AddrInfo{ID: stranger(2000), Addrs: addrs("/ip4/192.0.2.77/tcp/2001")}, Route: discovery.RouteMDNS})
 	tell("10.0.0.66", 2000)
 	if !i.host.gater.InterceptAddrDial(stranger(2000), multiaddr.StringCast("/ip4/192.0.2.77/tcp/2001")) {
 		t.Error("an address that was known before became hearsay")
+	}
+	i.host.Peerstore().AddAddrs(stranger(0), addrs("/ip4/10.9.9.9/tcp/22"), peerstore.RecentlyConnectedAddrTTL)
+	tell("10.0.0.66", 0)
+	if i.host.gater.InterceptAddrDial(stranger(0), multiaddr.StringCast("/ip4/10.9.9.9/tcp/22")) {
+		t.Error("a peer on hearsay was dialled where a DHT put it, unseen")
 	}
 	tell("192.0.2.77", 2001)
 	for range 10 {
 		if !i.host.gater.InterceptAddrDial(stranger(2001), multiaddr.StringCast("/ip4/192.0.2.77/tcp/2002")) {
 			t.Error("a teller's own address has a budget, but whom would that spare?")
 		}
-	}
-}
-
-func TestHearsayIsBounded(t *testing.T) {
-	now := time.Now()
-	h := hearsay{now: func() time.Time { return now }}
-	m := multiaddr.StringCast("/ip4/10.0.0.7/tcp/4747")
-	for n := range maxHeard {
-		if !h.add(stranger(n), m, false) {
-			t.Fatalf("address %d is refused", n)
-		}
-	}
-	if h.add("one more", m, false) || !h.add(stranger(0), m, false) {
-		t.Error("expected new ones refused and known ones refreshed")
-	}
-	for n := range maxHeard + 10 {
-		ip := netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)})
-		if got := h.spend(ip); got != (n < maxHeard) {
-			t.Fatalf("dial to address %d: %v", n, got)
-		}
-	}
-	now = now.Add(hearsayFresh)
-	if !h.add("one more", m, false) || len(h.addrs) != 1 {
-		t.Errorf("%d addresses after their time", len(h.addrs))
-	}
-	if !h.spend(netip.MustParseAddr("10.2.0.0")) || len(h.dials) != 1 {
-		t.Errorf("%d tallies after their minute", len(h.dials))
 	}
 }
 

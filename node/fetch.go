@@ -128,6 +128,7 @@ func (f *fetching) run(ctx context.Context) (Event, error) {
 	if err != nil {
 		return Event{}, storeError(err)
 	}
+	f.n.announce(share.Root)
 	done := Event{Bytes: share.Bytes, Files: share.Files, Present: present, Skipped: skippedList(f.download.Skipped())}
 	if f.pursuit != nil {
 		f.pursuit.delivered(&done)

@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/shoal-p2p/shoal/discovery"
 )
 
 // gater decides which connections may exist. It is asked by libp2p before each dial and around each handshake.
@@ -25,13 +27,13 @@ import (
 // other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
 // there reaches a service that trusts this machine, and a look-up leaves the local network.
 //
-// What another peer of a root tells us has a budget besides, see hearsay; and who speaks to us over loopback may name loopback.
+// What another peer of a root tells us has a budget besides, see discovery.Hearsay; and who speaks to us over loopback may name loopback.
 //
 // Banned peers are refused everywhere, and so is an address from which several of them came.
 type gater struct {
 	public  bool
 	links   links
-	hearsay hearsay
+	hearsay *discovery.Hearsay
 	now     func() time.Time
 
 	mu      sync.Mutex
@@ -105,7 +107,7 @@ func newGater(n Network) *gater {
 	return &gater{
 		public:  n == Public,
 		links:   links{read: interfacePrefixes},
-		hearsay: hearsay{now: time.Now},
+		hearsay: discovery.NewHearsay(time.Now),
 		now:     time.Now,
 		named:   make(map[peer.ID]map[string]struct{}),
 		hosts:   make(map[netip.Addr]int),
@@ -231,7 +233,7 @@ func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.isBanned(p) }
 // InterceptAddrDial refuses addresses outside the network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
-	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.mayDial(p, m, ip, g.mayDial(ip)))
+	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.MayDial(p, m, ip, g.mayDial(ip)))
 }
 
 // InterceptAccept refuses strangers from outside before any handshake costs something.
@@ -246,7 +248,7 @@ func (g *gater) InterceptSecured(d network.Direction, p peer.ID, c network.ConnM
 		return false
 	}
 	if d == network.DirOutbound {
-		g.hearsay.forget(p, c.RemoteMultiaddr()) // it was true
+		g.hearsay.Proved(p, c.RemoteMultiaddr()) // it was true
 		return true                              // this address has passed InterceptAddrDial
 	}
 	ip, ok := ipOf(c.RemoteMultiaddr())

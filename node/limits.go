@@ -60,15 +60,17 @@ const (
 	linkRate     = 40
 	linkBurst    = 192
 
-	maxStrikes    = 3                // banned peers from one address until the address is refused too
-	maxNamed      = 4096             // addresses that the user named
-	maxBanned     = 4096             // identities cost nothing, so a list of them must end
-	maxHeard      = 4096             // addresses that other peers told us of; and IP addresses whose dials are counted
-	linksFresh    = 5 * time.Second  // how old our picture of our own interfaces may be
-	hearsayFresh  = 10 * time.Minute // how long such an address is remembered if the peer is not found there
-	maxHeardAddrs = 4                // of them for one peer, from one teller
-	maxHeardDials = 3                // a minute, to one IP address: whoever it belongs to has not asked for them
-	maxDials      = 16               // addresses of one peer in one dial: whoever claims more wants us to knock on strangers' doors
+	maxStrikes       = 3                // banned peers from one address until the address is refused too
+	maxNamed         = 4096             // addresses that the user named
+	maxBanned        = 4096             // identities cost nothing, so a list of them must end
+	linksFresh       = 5 * time.Second  // how old our picture of our own interfaces may be
+	maxHeardAddrs    = 4                // of them for one peer, from one teller
+	maxPrefix        = 64               // bytes of the name of a DHT
+	maxIntroductions = 8                // neighbours that are dialled for the DHT at a time
+	dhtStart         = 10 * time.Second // that a search gives the DHT to get to know somebody
+	dhtLook          = 20 * time.Millisecond
+
+	maxDials = 16 // addresses of one peer in one dial: whoever claims more wants us to knock on strangers' doors
 )
 
 // newResources makes the resource manager. The libp2p metrics are off: they cost memory and time, and nobody reads them.

@@ -35,8 +35,8 @@ type card struct {
 	until time.Time
 }
 
-// introduce answers neighbours that ask who this is, until ctx ends.
-func (n *Node) introduce(ctx context.Context) {
+// beIntroduced answers neighbours that ask who this is, until ctx ends.
+func (n *Node) beIntroduced(ctx context.Context) {
 	perAddr := rate.Limit{RPS: aboutRate, Burst: aboutBurst}
 	limiter := &rate.Limiter{
 		NetworkPrefixLimits: []rate.PrefixLimit{{Prefix: prefixes("127.0.0.0/8")[0]}, {Prefix: prefixes("::1/128")[0]}},
@@ -134,7 +134,7 @@ type asked struct {
 
 // askNeighbours asks everybody who is known and on the local network.
 func (n *Node) askNeighbours(ctx context.Context) []asked {
-	ids := n.near.list()
+	ids := n.known()
 	for _, p := range n.host.Network().Peers() {
 		if !slices.Contains(ids, p) {
 			ids = append(ids, p)
@@ -159,14 +159,22 @@ func (n *Node) askNeighbours(ctx context.Context) []asked {
 	return out
 }
 
+// known returns everybody whom a search could ask.
+func (n *Node) known() (ids []peerID) {
+	for _, f := range n.finder.Neighbours() {
+		ids = append(ids, f.Info.ID)
+	}
+	return ids
+}
+
 // ask asks one peer. It returns false for peers beyond the local network.
 func (n *Node) ask(ctx context.Context, p peerID) (a asked, near bool) {
 	ctx, cancel := context.WithTimeout(ctx, aboutTimeout)
 	defer cancel()
-	a = asked{Neighbour: Neighbour{ID: p.String(), Route: n.near.route(p)}}
+	a = asked{Neighbour: Neighbour{ID: p.String(), Route: n.finder.Route(p)}}
 	if err := n.host.Connect(ctx, n.host.Peerstore().PeerInfo(p)); err != nil {
 		a.Error = "cannot be reached: " + brief(err)
-		return a, n.near.route(p) == discovery.RouteMDNS
+		return a, n.finder.Route(p) == discovery.RouteMDNS
 	}
 	conns := n.host.Network().ConnsToPeer(p)
 	here := slices.IndexFunc(conns, func(c network.Conn) bool { return n.host.gater.onLAN(c) })

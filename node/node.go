@@ -43,7 +43,11 @@ type Config struct {
 	Name      string       // what neighbours are told that this node is called; empty: the name of the machine
 	Log       *slog.Logger // nil discards
 	Rates     Rates
+	DHTPrefix string // of the DHT's protocols, like /name; nodes with another one are in another DHT
 	Switches
+
+	// Bootstrapper is a node that others begin with: it serves the DHT even if nobody has said that it can be reached.
+	Bootstrapper bool
 
 	// Of the network public alone.
 	RelayPeers   []string      // multiaddrs with /p2p/ of relays, besides the bootstrap peers, to be found through behind a NAT
@@ -78,7 +82,7 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := c.validateBootstrap(); err != nil {
+	if err := errors.Join(c.validateBootstrap(), c.validateDHT()); err != nil {
 		return err
 	}
 	if c.Network != Public && c.RelayService != nil {
@@ -96,8 +100,10 @@ type Node struct {
 	host       *netHost
 	store      *store.Store
 	transfer   *transfer.Service
-	mdns       *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
-	near       *neighbours
+	mdns       *discovery.MDNS  // nil when the network is isolated, or mDNS is switched off
+	dhts       []*discovery.DHT // that of the local network first
+	finder     *discovery.Finder
+	dials      errgroup.Group // to neighbours, for the DHT
 	card       card
 	background background
 	probes     probes
@@ -142,7 +148,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: c, host: h, store: st, near: newNeighbours(h.ID()), started: time.Now()}
+	n := &Node{config: c, host: h, store: st, started: time.Now()}
 	var i transfer.Introducer // none when the network is isolated: such a node talks to those that it was told to
 	if c.Network != Isolated {
 		i = introducer{h}
@@ -151,8 +157,12 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if c.Network != Isolated && !c.NoMDNS {
 		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
-	if err := n.near.name(h, slices.Concat(c.Peers, c.bootstrapAddrs())); err != nil {
-		return nil, errors.Join(err, h.Close())
+	n.dials.SetLimit(maxIntroductions)
+	if err := n.openDHTs(); err != nil {
+		return nil, errors.Join(err, n.closeDHTs(), h.Close())
+	}
+	if n.finder, err = n.newFinder(); err != nil {
+		return nil, errors.Join(err, n.closeDHTs(), h.Close())
 	}
 	return n, nil
 }
@@ -160,7 +170,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 	c := transfer.Config{
 		Host: n.host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
-		Ban:   func(p peerID) { n.host.ban(p, banTime) },
+		Ban:   n.distrust,
 		Rates: n.config.Rates.limits(),
 	}
 	if n.config.Rates.ExemptLAN {
@@ -199,38 +209,25 @@ func openError(err error) error {
 func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.transfer.Run(ctx) })
-	group.Go(func() error { return n.near.run(ctx, n.host) })
+	group.Go(func() error { return n.finder.Run(ctx) })
+	group.Go(func() error { return n.welcome(ctx) })
 	if n.host.outside != nil {
 		group.Go(func() error { return n.host.outside.run(ctx, n.host) })
 	}
-	group.Go(func() error { n.introduce(ctx); return nil })
+	group.Go(func() error { n.beIntroduced(ctx); return nil })
 	if n.mdns != nil {
 		group.Go(func() error { return n.mdns.Run(ctx) })
-		group.Go(func() error { n.meet(ctx); return nil })
 	}
 	group.Go(func() error { n.beProbed(ctx); return nil })
 	group.Go(func() error { n.watchBackground(ctx); return nil })
+	group.Go(func() error { return n.runDHTs(ctx) })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
 	err := group.Wait()
+	_ = n.dials.Wait() // none of them fails
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
-}
-
-// meet makes neighbours of those that mDNS finds.
-func (n *Node) meet(ctx context.Context) {
-	for {
-		select {
-		case f, ok := <-n.mdns.Found():
-			if !ok {
-				return
-			}
-			n.near.add(n.host, f.Info, f.Route)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // keepIndex looks at the start, and now and then, whether the shared files are still what was indexed.
@@ -250,7 +247,7 @@ func (n *Node) keepIndex(ctx context.Context) {
 // Close gives everything back. Run must have returned.
 func (n *Node) Close() error {
 	fault.Point("K14")
-	err := n.host.Close()
+	err := errors.Join(n.closeDHTs(), n.host.Close())
 	fault.Point("K14")
 	return errors.Join(err, n.store.Close())
 }

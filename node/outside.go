@@ -267,7 +267,7 @@ func (p punchable) FilterRemote(_ peer.ID, theirs []multiaddr.Multiaddr) []multi
 		}
 		may, asked := allowed[ip]
 		if !asked {
-			may = len(allowed) < maxPunchHosts && p.gater.hearsay.spend(ip)
+			may = len(allowed) < maxPunchHosts && p.gater.hearsay.Spend(ip)
 			allowed[ip] = may
 		}
 		if may {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/shoal-p2p/shoal/discovery"
 )
 
 func TestPathToAPeerIsMeasured(t *testing.T) {
@@ -20,7 +22,7 @@ func TestPathToAPeerIsMeasured(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a.probes.since = time.Time{} // as if a minute had passed
 			if name == "by an ID" {
-				b.near.add(b.host, peer.AddrInfo{ID: a.host.ID(), Addrs: a.host.addrs()}, "mdns")
+				b.finder.Meet(discovery.Finding{Info: peer.AddrInfo{ID: a.host.ID(), Addrs: a.host.addrs()}, Route: discovery.RouteMDNS})
 			}
 			d, err := b.Doctor(t.Context(), DoctorRequest{Ref: ref}, ignore)
 			if err != nil {

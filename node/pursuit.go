@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/discovery"
 	"github.com/shoal-p2p/shoal/transfer"
 )
 
@@ -24,6 +24,7 @@ type pursuit struct {
 	target  target
 	options pursuitOptions
 	session *transfer.Session
+	search  *discovery.Search
 	ctx     context.Context // ends when the pursuit is stopped or given up; its cause says why
 	cancel  context.CancelCauseFunc
 	group   errgroup.Group
@@ -33,6 +34,10 @@ type pursuit struct {
 	present  int64      // bytes that were there before
 	quiet    bool       // the request is busy on its own: nothing to wait for, nothing to give up on
 	told     map[peer.ID]transfer.ContactState
+	fates    map[peer.ID]fate // of everybody whom the search found
+	status   transfer.Status  // at the last look
+	begun    time.Time
+	warned   bool
 	moved    time.Time // when something last came nearer
 	movedBy  int64
 	reminded time.Time
@@ -59,61 +64,40 @@ func patience(seconds float64) time.Duration {
 // pursue starts looking. stop must be called.
 func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit {
 	now := time.Now()
-	p := &pursuit{n: n, target: t, options: o, moved: now, reminded: now, told: make(map[peer.ID]transfer.ContactState)}
+	p := &pursuit{
+		n: n, target: t, options: o, begun: now, moved: now, reminded: now,
+		told: make(map[peer.ID]transfer.ContactState), fates: make(map[peer.ID]fate),
+	}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.session = n.transfer.Session(t.root, transfer.SessionOptions{Tree: o.Tree, Leech: o.Leech})
+	p.search = n.finder.Search(discovery.Query{Root: t.root, Named: t.peers, Ticket: t.holder})
 	p.group.Go(func() error { p.session.Run(p.ctx); return nil })
+	p.group.Go(func() error { return p.search.Run(p.ctx) })
 	p.group.Go(func() error { p.offer(); return nil })
 	p.group.Go(func() error { p.watch(); return nil })
-	p.options.Emit(Event{Kind: "finding", CID: t.root.String(), Message: p.plan()})
+	p.options.Emit(Event{Kind: "finding", CID: t.root.String(), Message: p.plan(), Routes: p.routes()})
 	return p
 }
 
 func (p *pursuit) stop() {
+	s := p.session.Status()
+	if len(s.Peers) == 0 { // it has ended already
+		p.mu.Lock()
+		s = p.status
+		p.mu.Unlock()
+	}
+	p.n.credit(s)
 	p.cancel(nil)
 	p.group.Wait()
 }
 
-// plan says where holders are looked for.
-func (p *pursuit) plan() string {
-	var who []string
-	if p.target.holder != nil {
-		who = append(who, "the node that the ticket names")
-	}
-	if k := len(p.target.peers) + len(p.n.near.named); k > 0 {
-		who = append(who, plural(k, "peer")+" that you named")
-	}
-	if p.n.mdns != nil {
-		who = append(who, "the neighbours on this network (mDNS)")
-	} else {
-		who = append(who, "whoever is connected")
-	}
-	return "asking " + strings.Join(who, ", ")
-}
-
 // offer names every peer that may have the root to the session, as they turn up.
 func (p *pursuit) offer() {
-	h := p.n.host
-	for _, info := range p.target.peers {
-		h.allowNamed(info)
-		p.n.near.add(h, info, "peer")
-		p.session.Offer(info.ID)
-	}
-	if info := p.target.holder; info != nil {
-		h.allowTicket(*info)
-		p.n.near.add(h, *info, "ticket")
-		p.session.Offer(info.ID)
-	}
-	news, stop := p.n.near.watch()
-	defer stop()
-	for {
-		select {
-		case <-news:
-			for _, id := range p.n.near.list() {
-				p.session.Offer(id)
-			}
-		case <-p.ctx.Done():
-			return
+	for found := range p.search.Found() {
+		if found.Guess() {
+			p.session.Suggest(found.Info.ID)
+		} else {
+			p.session.Offer(found.Info.ID)
 		}
 	}
 }
@@ -126,6 +110,7 @@ func (p *pursuit) watch() {
 		select {
 		case <-t.C:
 			s := p.session.Status()
+			p.settle(s)
 			p.tell(s)
 			if err := p.judge(s, time.Now()); err != nil {
 				p.cancel(err)
@@ -135,6 +120,19 @@ func (p *pursuit) watch() {
 			return
 		}
 	}
+}
+
+// settle notes what became of each peer, and tells the search.
+func (p *pursuit) settle(s transfer.Status) {
+	trying := make(map[peer.ID]bool)
+	p.mu.Lock()
+	p.status = s
+	for _, c := range s.Peers {
+		trying[c.Peer] = c.State == transfer.Waiting || c.State == transfer.Dialing || c.State == transfer.Asking
+		p.note(c)
+	}
+	p.mu.Unlock()
+	p.search.Settle(s.Joined, func(id peer.ID) bool { return trying[id] })
 }
 
 // tell emits what changed since the last look.
@@ -149,11 +147,12 @@ func (p *pursuit) tell(s transfer.Status) {
 			continue
 		}
 		p.told[c.Peer] = c.State
-		if m := describe(c); m != "" {
+		if m := describe(c, p.search.Route(c.Peer)); m != "" {
 			p.reminded = time.Now()
 			p.options.Emit(Event{Kind: "connecting", Peer: c.Peer.String(), Message: m})
 		}
 	}
+	p.warn(time.Now())
 	if p.total > 0 {
 		p.options.Emit(p.progress(s))
 	} else if s.Blocks > 0 {
@@ -161,7 +160,7 @@ func (p *pursuit) tell(s transfer.Status) {
 	}
 }
 
-func describe(c transfer.PeerStatus) string {
+func describe(c transfer.PeerStatus, route string) string {
 	who := short(c.Peer)
 	if c.Addr != "" {
 		who += " at " + c.Addr
@@ -172,8 +171,13 @@ func describe(c transfer.PeerStatus) string {
 	case transfer.Asking:
 		return "asking " + who
 	case transfer.Joined:
-		if c.Learnt {
+		switch {
+		case c.Learnt && route == discovery.RouteExchange:
 			return who + " has it too, as another peer said"
+		case route == discovery.RouteRemembered:
+			return who + ", who gave you something before, has it"
+		case discovery.FromDHT(route):
+			return who + " has it, as the DHT said"
 		}
 		if c.Relayed {
 			return who + " has it (relayed, limited: no direct connection could be made)"
@@ -215,104 +219,14 @@ func (p *pursuit) judge(s transfer.Status, now time.Time) error {
 	}
 	if now.Sub(p.reminded) >= remindEvery {
 		p.reminded = now
-		p.options.Emit(Event{Kind: "waiting", Message: p.waiting(s, waited), Seconds: waited.Seconds(), Peers: s.Joined})
+		p.options.Emit(Event{Kind: "waiting", Message: p.waiting(s, waited), Seconds: waited.Seconds(), Peers: s.Joined, Routes: p.routesLocked()})
 	}
 	return nil
 }
 
-// hearsayOnly reports whether only another peer's word speaks for a peer: it may have made it up, and the user need not
-// hear of it.
+// hearsayOnly reports whether only somebody's word speaks for a peer: it may be made up, and the user need not hear of each.
 func hearsayOnly(c transfer.PeerStatus) bool {
 	return c.Learnt && c.State != transfer.Joined && c.Down+c.Up == 0
-}
-
-// census counts a session's peers by what became of them.
-func census(s transfer.Status) (without, unreachable, asking int) {
-	for _, c := range s.Peers {
-		if hearsayOnly(c) {
-			continue
-		}
-		switch c.State {
-		case transfer.NotHere:
-			without++
-		case transfer.Unreachable, transfer.Banned:
-			unreachable++
-		case transfer.Dialing, transfer.Asking, transfer.Waiting:
-			asking++
-		}
-	}
-	return without, unreachable, asking
-}
-
-// waiting says why nothing moves.
-func (p *pursuit) waiting(s transfer.Status, waited time.Duration) string {
-	without, unreachable, asking := census(s)
-	m := ""
-	switch {
-	case s.Joined > 0:
-		m = fmt.Sprintf("%s it, but nothing has come for %d s", plural(s.Joined, "peer has", "peers have"), int(waited.Seconds()))
-	case without+unreachable+asking == 0 && p.n.mdns != nil:
-		m = "no other node has answered on this network yet" + p.trouble()
-	case without+unreachable+asking == 0:
-		m = "no peer is connected"
-	default:
-		m = fmt.Sprintf("nobody who has it yet: %s, %d without it, %d unreachable", plural(asking, "peer being asked", "peers being asked"), without, unreachable)
-	}
-	if p.options.Patience >= 0 {
-		m += fmt.Sprintf("; giving up in %d s", int((p.options.Patience - waited).Seconds()))
-	}
-	return m
-}
-
-// verdict says why the pursuit ends without the content.
-func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
-	without, unreachable, asking := census(s)
-	secs := int(waited.Seconds())
-	switch {
-	case blocked(s) != nil:
-		return fmt.Errorf("%w: %w", ErrNoPeer, blocked(s))
-	case s.Joined > 0 || p.movedBy > 0:
-		return fmt.Errorf("%w: whoever had %s has sent nothing for %d s", ErrNoPeer, p.target.root, secs)
-	case without > 0:
-		return fmt.Errorf("%w: asked %s, none has %s", ErrNotFound, plural(without, "peer"), p.target.root)
-	case unreachable+asking > 0:
-		return fmt.Errorf("%w: %s found, none could be reached: %s", ErrNoPeer, plural(unreachable+asking, "peer"), p.lastError(s))
-	case p.n.config.Network == Isolated:
-		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
-	case p.n.mdns == nil:
-		return fmt.Errorf("%w: no peer is connected, and mDNS is switched off", ErrNoPeer)
-	}
-	return fmt.Errorf("%w: no other node answered on this network in %d s%s", ErrNoPeer, secs, p.trouble())
-}
-
-// trouble says why mDNS cannot find anybody, if it knows.
-func (p *pursuit) trouble() string {
-	if err := p.n.mdns.Trouble(); err != nil {
-		return fmt.Sprintf(" (mDNS: %v)", err)
-	}
-	return ""
-}
-
-// blocked is the error of a peer that only a relay reaches, if that is what keeps a session from its content.
-func blocked(s transfer.Status) error {
-	if s.Joined > 0 {
-		return nil
-	}
-	for _, c := range s.Peers {
-		if errors.Is(c.Err, ErrBlocked) {
-			return c.Err
-		}
-	}
-	return nil
-}
-
-func (p *pursuit) lastError(s transfer.Status) string {
-	for _, c := range s.Peers {
-		if c.Err != nil && !hearsayOnly(c) {
-			return brief(c.Err)
-		}
-	}
-	return "no reason given"
 }
 
 // wait turns the end of the pursuit's context into the reason for it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/shoal-p2p/shoal/discovery"
 	"github.com/shoal-p2p/shoal/transfer"
 )
 
@@ -49,7 +50,10 @@ func TestRatesAreChecked(t *testing.T) {
 func TestBytesOfAChunkAreProgress(t *testing.T) {
 	start := time.Unix(1e9, 0)
 	for _, comes := range []bool{true, false} {
-		p := &pursuit{options: pursuitOptions{Patience: DefaultPatience, Emit: func(Event) {}}, moved: start, reminded: start}
+		p := &pursuit{
+			n: &Node{}, search: discovery.NewFinder(discovery.FinderConfig{}).Search(discovery.Query{}),
+			options: pursuitOptions{Patience: DefaultPatience, Emit: func(Event) {}}, moved: start, reminded: start,
+		}
 		var err error
 		s := transfer.Status{Joined: 1, Came: 1000}
 		for i := 0; i < 300 && err == nil; i++ {

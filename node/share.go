@@ -36,6 +36,7 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 		share.Listed = *r.Listed
 	}
 	n.host.settle(ctx, emit)
+	n.announce(share.Root)
 	return Shared{
 		CID: share.Root.String(), Ticket: n.ticket(share.Root, share.Name), Name: share.Name,
 		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Listed: share.Listed,
@@ -98,7 +99,11 @@ func (n *Node) Unshare(ctx context.Context, ref string) error {
 	if t.path != "" {
 		return fmt.Errorf("%w: unshare takes a whole share, not a path inside it", ErrUsage)
 	}
-	return storeError(n.store.Remove(t.root))
+	if err := n.store.Remove(t.root); err != nil {
+		return storeError(err)
+	}
+	n.withdraw(t.root)
+	return nil
 }
 
 // Unlist stops showing a share to neighbours. It goes on being served.

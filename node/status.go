@@ -14,6 +14,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/shoal-p2p/shoal/content"
+	"github.com/shoal-p2p/shoal/discovery"
 )
 
 // Identity says who this node is and where others can reach it.
@@ -53,10 +54,10 @@ func (n *Node) Peers(context.Context) ([]PeerStatus, error) {
 
 // route says how a peer was found. One that we dialled although nothing else knows of it was named by another peer.
 func (n *Node) route(p peerID, c network.Conn) string {
-	if r := n.near.route(p); r != "" || c.Stat().Direction == network.DirInbound {
+	if r := n.finder.Route(p); r != "" || c.Stat().Direction == network.DirInbound {
 		return r
 	}
-	return "pex"
+	return discovery.RouteExchange
 }
 
 func transport(c network.Conn) string {

@@ -190,13 +190,18 @@ func after(prefix []byte) []byte {
 func (x *index) commit(b *pebble.Batch) error { return x.apply(b, pebble.Sync) }
 
 func (x *index) apply(b *pebble.Batch, how *pebble.WriteOptions) error {
+	return x.write(int64(b.Len()), func() error { return b.Commit(how) })
+}
+
+// write lets do write so many bytes, if the disk has room for them and the database is sound.
+func (x *index) write(bytes int64, do func() error) error {
 	if err := x.broken.Load(); err != nil {
 		return *err
 	}
-	if free, err := freeSpace(x.dir); err == nil && free.available < int64(b.Len())*2+indexReserve {
+	if free, err := freeSpace(x.dir); err == nil && free.available < 2*bytes+indexReserve {
 		return fmt.Errorf("write index: %w: %d MiB are free at %s", ErrNoSpace, free.available>>20, x.dir)
 	}
-	_, err := guard(func() (any, error) { return nil, b.Commit(how) })
+	_, err := guard(func() (any, error) { return nil, do() })
 	if err != nil {
 		err = x.explain("write", err)
 		x.broken.CompareAndSwap(nil, &err)

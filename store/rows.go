@@ -23,6 +23,8 @@ import (
 //	p digest(32) holding(4) file(4) offset(8)   a place of a chunk; the value is the chunk's length
 //	x holding(4) file(4)           what is known to be wrong with a file
 //	l CID                          this root is listed for neighbours to see; nothing in it
+//	v key                          a row of the shelf, which belongs to the rooms above
+//	/ …                            a record of somebody else, see Datastore
 //
 // A file's number is that of its entry in the tree of the holding's root. A CID begins with 0x01 or 0x12, and so is never
 // the beginning of another one of the other version.
@@ -36,6 +38,7 @@ const (
 	rowPlace   = 'p'
 	rowMark    = 'x'
 	rowListed  = 'l'
+	rowShelf   = 'v'
 )
 
 type holdingID uint32

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -35,8 +36,9 @@ type contact struct {
 	state  ContactState
 	tries  int
 	next   time.Time // when to try again
+	order  int       // of those that are due, the first is dialled first
 	link   *link
-	learnt bool // another peer named it, and nobody else has
+	learnt bool // only somebody's word speaks for it: another peer's of the root, or a DHT's
 	met    bool // it has joined before
 	addr   string
 	err    error
@@ -55,7 +57,7 @@ func (x *Session) Offer(p peer.ID) {
 			if len(x.contacts) >= maxContacts || p == x.svc.host.ID() {
 				return
 			}
-			x.contacts[p] = &contact{peer: p}
+			x.addContact(&contact{peer: p})
 			if l := x.linked(p); l != nil {
 				x.adopt(l)
 			}
@@ -68,18 +70,64 @@ func (x *Session) Offer(p peer.ID) {
 	})
 }
 
-// contactDue dials whoever may be dialled now.
-func (x *Session) contactDue(now time.Time) {
-	for _, c := range x.contacts {
-		if x.callable(c) && !c.next.After(now) {
-			c.state = Dialing
-			x.dialing++
-			learnt := c.learnt
-			if learnt {
-				x.exchange.dialing++
-			}
-			x.group.Go(func() error { x.dial(c.peer, learnt); return nil })
+// Suggest names a peer for which only somebody's word speaks. It is tried like one that another peer named: a few at a time, a few
+// times, and only as long as more peers are of use.
+func (x *Session) Suggest(p peer.ID) {
+	x.post(func() {
+		if x.contacts[p] != nil || p == x.svc.host.ID() || x.learnt() >= maxLearnt && !x.forgetWorst() {
+			return
 		}
+		if len(x.contacts) >= maxContacts && !x.forgetWorst() {
+			return
+		}
+		x.addContact(&contact{peer: p, learnt: true})
+		if l := x.linked(p); l != nil {
+			x.adopt(l)
+		}
+	})
+}
+
+// forgetWorst drops a contact for which only somebody's word spoke and that was not found there, the one with the most tries.
+func (x *Session) forgetWorst() bool {
+	var worst *contact
+	for _, c := range x.contacts {
+		if c.learnt && !c.met && (c.state == Unreachable || c.state == NotHere) && (worst == nil || c.tries > worst.tries) {
+			worst = c
+		}
+	}
+	if worst == nil {
+		return false
+	}
+	delete(x.contacts, worst.peer)
+	return true
+}
+
+func (x *Session) addContact(c *contact) {
+	x.offered++
+	c.order = x.offered
+	x.contacts[c.peer] = c
+}
+
+// contactDue dials whoever may be dialled now, those first that were offered first.
+func (x *Session) contactDue(now time.Time) {
+	var due []*contact
+	for _, c := range x.contacts {
+		if c.due() && !c.next.After(now) {
+			due = append(due, c)
+		}
+	}
+	slices.SortFunc(due, func(a, b *contact) int { return cmp.Compare(a.order, b.order) })
+	for _, c := range due {
+		if !x.callable(c) {
+			continue
+		}
+		c.state = Dialing
+		x.dialing++
+		learnt := c.learnt
+		if learnt {
+			x.exchange.dialing++
+		}
+		x.group.Go(func() error { x.dial(c.peer, learnt); return nil })
 	}
 }
 

@@ -319,7 +319,7 @@ func (x *Session) learnOf(p peer.ID) {
 	if x.svc.host.ID() > p {
 		c.next = now.Add(letOtherDial)
 	}
-	x.contacts[p] = c
+	x.addContact(c)
 }
 
 // callable reports whether c may be dialled when its time has come. One that a peer named is dialled only as long as more

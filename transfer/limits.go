@@ -29,7 +29,7 @@ const (
 	retryMost   = 30 * time.Second // and never waits longer than this: people wait in front of it
 	askAgain    = 5 * time.Second  // before a peer that answered "not here" is asked again: it may be sharing the file just now
 	maxContacts = 256              // peers remembered for one root; discovery is hostile ground
-	maxDialing  = 16               // dials under way at once for one root
+	maxDialing  = 32               // dials under way at once for one root
 
 	enoughPeers      = 32                    // links from which on no peers are dialled that other peers named
 	maxLessons       = 64                    // peers that one teller can make known to a session: it may have made them up

@@ -62,6 +62,7 @@ type Session struct {
 	links    map[engine.Peer]*link
 	lastLink engine.Peer
 	contacts map[peer.ID]*contact
+	offered  int // contacts so far
 	dialing  int
 	exchange exchange
 	shape    shape

@@ -38,7 +38,7 @@ type PeerStatus struct {
 	UpRate  float64 // bytes a second that go out
 	Wasted  int64   // bytes that came for nothing
 	Bad     int     // chunks
-	Learnt  bool    // only another peer of the root named it
+	Learnt  bool    // only somebody's word spoke for it: another peer's of the root, or a DHT's
 	Err     error   // why it is not joined
 }
 

@@ -27,11 +27,12 @@ type app struct {
 	signals  <-chan os.Signal
 	exit     func(int)
 
-	home     string // absolute, once locate has run
-	typed    settings
-	json     bool
-	verbose  bool
-	explicit func(flag string) bool // reports whether a flag was typed
+	home         string // absolute, once locate has run
+	typed        settings
+	json         bool
+	verbose      bool
+	bootstrapper bool                   // serve: begin a DHT for others
+	explicit     func(flag string) bool // reports whether a flag was typed
 
 	verb    string // that was typed
 	started bool   // the command line was understood
@@ -80,8 +81,9 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 	flags.BoolVar(&a.json, "json", false, "print JSON on standard output, one object a line; an error is the last one (with cat: on standard error)")
 	flags.BoolVar(&a.verbose, "verbose", false, "log what the node does on standard error")
 	root.AddCommand(
-		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(),
-		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.unlistCommand(), a.nearbyCommand(), a.peersCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(),
+		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(), a.findCommand(),
+		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.unlistCommand(), a.nearbyCommand(),
+		a.peersCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(),
 		a.idCommand(), a.versionCommand(), exitCodesTopic(),
 	)
 	a.addCompletion(root)

@@ -22,6 +22,7 @@ type peer interface {
 	Cat(context.Context, node.CatRequest, io.Writer, func(node.Event)) error
 	List(context.Context, node.ListRequest, func(node.Event)) ([]node.Entry, error)
 	Check(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
+	Find(context.Context, node.FindRequest, func(node.Event)) (node.Found, error)
 	Shares(context.Context) ([]node.Share, error)
 	Unshare(ctx context.Context, ref string) error
 	Unlist(ctx context.Context, ref string) error
@@ -180,7 +181,8 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	}
 	n, err := a.open(ctx, node.Config{
 		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Name: set.Name, Log: a.log(),
-		Rates: set.Rates, Switches: set.Switches, RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
+		Rates: set.Rates, DHTPrefix: set.DHTPrefix, Switches: set.Switches, Bootstrapper: a.bootstrapper,
+		RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
 	})
 	if err != nil {
 		return nil, err

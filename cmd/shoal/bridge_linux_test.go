@@ -87,8 +87,9 @@ func (m machine) serve(shoal, home string, flags ...string) {
 	m.t.Fatalf("the node of %s does not answer:\n%s", home, &log)
 }
 
-// TestAcrossABridge is the main job as two people on one LAN see it: one shares, the other types the CID and nothing else.
-func TestAcrossABridge(t *testing.T) {
+// bridge prepares a place for homes, the program and a machine with a bridge. It skips the test where that cannot be.
+func bridge(t *testing.T) (dir, shoal string, wire machine) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts processes and network namespaces")
 	}
@@ -106,14 +107,21 @@ func TestAcrossABridge(t *testing.T) {
 			lack("there is no " + tool)
 		}
 	}
-	dir := t.TempDir()
-	shoal := filepath.Join(dir, "shoal")
+	dir = t.TempDir()
+	shoal = filepath.Join(dir, "shoal")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", shoal, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	wire, anna, ben := newMachine(t), newMachine(t), newMachine(t)
+	wire = newMachine(t)
 	wire.must("ip", "link", "add", "bridge", "type", "bridge")
 	wire.must("ip", "link", "set", "bridge", "up")
+	return dir, shoal, wire
+}
+
+// TestAcrossABridge is the main job as two people on one LAN see it: one shares, the other types the CID and nothing else.
+func TestAcrossABridge(t *testing.T) {
+	dir, shoal, wire := bridge(t)
+	anna, ben := newMachine(t), newMachine(t)
 	anna.plug(wire, "bridge", "anna", "10.77.0.1/24")
 	ben.plug(wire, "bridge", "ben", "10.77.0.2/24")
 

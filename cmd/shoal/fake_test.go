@@ -33,6 +33,7 @@ type fake struct {
 	list     func(context.Context, node.ListRequest, func(node.Event)) ([]node.Entry, error)
 	check    func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
 	doctor   func(node.DoctorRequest, func(node.Event)) (node.Diagnosis, error)
+	find     func(context.Context, node.FindRequest, func(node.Event)) (node.Found, error)
 	shares   func() ([]node.Share, error)
 	unshare  func(ref string) error
 	unlist   func(ref string) error
@@ -89,6 +90,13 @@ func (f *fake) Doctor(_ context.Context, r node.DoctorRequest, emit func(node.Ev
 		return node.Diagnosis{OK: true}, nil
 	}
 	return f.doctor(r, emit)
+}
+
+func (f *fake) Find(ctx context.Context, r node.FindRequest, emit func(node.Event)) (node.Found, error) {
+	if f.find == nil {
+		return node.Found{CID: aCID}, nil
+	}
+	return f.find(ctx, r, emit)
 }
 
 func (f *fake) Shares(context.Context) ([]node.Share, error) {

@@ -115,6 +115,16 @@ func hostile() *fake {
 			Skipped: []node.Skipped{{Path: all, Reason: "unsafe\x1b"}},
 		}, nil
 	}
+	n.find = func(_ context.Context, _ node.FindRequest, emit func(node.Event)) (node.Found, error) {
+		found := node.Found{CID: aCID, Seconds: 1.5, Providers: []node.Provider{
+			{Peer: "12D3KooWPeer", Addrs: []string{"/ip4/10.0.0.7/tcp/4001", "/dns4/" + all + "/tcp/1"}, Route: "dht-lan", Seconds: 0.0123},
+			{Peer: "12D3KooWOther\x1b[2J", Addrs: []string{"/ip4/192.0.2.8/tcp/1"}, Route: "dht", Seconds: 1.2},
+		}}
+		for _, p := range found.Providers {
+			emit(node.Event{Kind: "provider", Peer: p.Peer, Addrs: p.Addrs, Route: p.Route, Seconds: p.Seconds})
+		}
+		return found, nil
+	}
 	n.identity = func() (node.Identity, error) {
 		return node.Identity{ID: "12D3KooWSelf", Addrs: []string{"/ip4/10.0.0.1/tcp/4001/p2p/12D3KooWSelf"}}, nil
 	}
@@ -141,6 +151,7 @@ func TestHostileNamesRender(t *testing.T) {
 		{"check", []string{"check"}},
 		{"share", []string{"share", "x"}},
 		{"get", []string{"get", aCID, "-o", dest}},
+		{"find", []string{"find", aCID}},
 		{"id", []string{"id"}},
 		{"nearby", []string{"nearby"}},
 		{"doctor", []string{"doctor"}},

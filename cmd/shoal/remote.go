@@ -44,6 +44,7 @@ func register(c *gateway.Control, p peer, who about) {
 	on(c, "fetch", p.Fetch)
 	on(c, "check", p.Check)
 	on(c, "doctor", p.Doctor)
+	on(c, "find", p.Find)
 	ask(c, "shares", p.Shares)
 	ask(c, "peers", p.Peers)
 	ask(c, "status", p.Status)
@@ -144,6 +145,10 @@ func (r *remote) Check(ctx context.Context, q node.CheckRequest, emit func(node.
 
 func (r *remote) Doctor(ctx context.Context, q node.DoctorRequest, emit func(node.Event)) (node.Diagnosis, error) {
 	return call[node.DoctorRequest, node.Diagnosis](ctx, r, "doctor", q, emit)
+}
+
+func (r *remote) Find(ctx context.Context, q node.FindRequest, emit func(node.Event)) (node.Found, error) {
+	return call[node.FindRequest, node.Found](ctx, r, "find", q, emit)
 }
 
 func (r *remote) Shares(ctx context.Context) ([]node.Share, error) {

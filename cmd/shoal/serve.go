@@ -21,6 +21,7 @@ and return as soon as they are done.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), named) },
 	}
 	cmd.Flags().StringArrayVar(&named, "peer", nil, "multiaddr with /p2p/ of a peer to stay connected with; may be repeated")
+	cmd.Flags().BoolVar(&a.bootstrapper, "bootstrapper", false, "be a node that others begin with (--bootstrap); it must be reachable for them")
 	a.rateFlags(cmd)
 	a.relayFlags(cmd)
 	return cmd

@@ -24,6 +24,7 @@ type settings struct {
 	Network    node.Network
 	Listen     []string
 	Bootstrap  []string
+	DHTPrefix  string
 	Name       string // that neighbours are told
 	RelayPeers []string
 	IsRelay    bool
@@ -34,13 +35,16 @@ type settings struct {
 
 // startFlags are those that mean nothing to a node that runs already. What limits rates, and the network, have words of
 // their own.
-var startFlags = []string{"listen", "bootstrap", "node-name", "no-mdns", "no-dht", "no-relay", "no-upnp", "relay-peer", "relay"}
+var startFlags = []string{
+	"listen", "bootstrap", "dht-prefix", "node-name", "no-mdns", "no-dht", "no-relay", "no-upnp", "relay-peer", "relay",
+}
 
 func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar((*string)(&s.Network), "network", "", "isolated: talk to named peers only; lan: find others on the local network; public: and on the internet (default lan)")
 	f.StringSliceVar(&s.Listen, "listen", nil, "multiaddrs to listen on (default: every interface)")
 	f.StringSliceVar(&s.Bootstrap, "bootstrap", nil, "multiaddrs with /p2p/ of peers through which to join the DHT; 'ipfs' stands for those of the public IPFS network")
 	f.StringVar(&s.Name, "node-name", "", "what neighbours are told that this node is called (default: the name of this machine)")
+	f.StringVar(&s.DHTPrefix, "dht-prefix", "", "a name like /acme: be in the closed DHT of the nodes that have the same")
 	f.BoolVar(&s.NoMDNS, "no-mdns", false, "do not announce or look for peers on the local network by mDNS")
 	f.BoolVar(&s.NoDHT, "no-dht", false, "do not take part in a DHT")
 	f.StringSliceVar(&s.RelayPeers, "relay-peer", nil, "multiaddrs with /p2p/ of relays to be found through behind a NAT; bootstrap peers are asked anyway")
@@ -58,6 +62,7 @@ func (a *app) settings() (settings, error) {
 	take(a, &set.Listen, a.typed.Listen, "listen")
 	take(a, &set.Bootstrap, a.typed.Bootstrap, "bootstrap")
 	take(a, &set.Name, a.typed.Name, "node-name")
+	take(a, &set.DHTPrefix, a.typed.DHTPrefix, "dht-prefix")
 	take(a, &set.NoMDNS, a.typed.NoMDNS, "no-mdns")
 	take(a, &set.NoDHT, a.typed.NoDHT, "no-dht")
 	take(a, &set.NoRelay, a.typed.NoRelay, "no-relay")
@@ -115,6 +120,7 @@ type config struct {
 	Listen       []string     `yaml:"listen"`
 	Bootstrap    []string     `yaml:"bootstrap"`
 	Name         string       `yaml:"node-name"`
+	DHTPrefix    string       `yaml:"dht-prefix"`
 	NoMDNS       bool         `yaml:"no-mdns"`
 	NoDHT        bool         `yaml:"no-dht"`
 	NoRelay      bool         `yaml:"no-relay"`
@@ -140,7 +146,7 @@ func parseConfig(text []byte) (settings, error) {
 		return settings{}, err
 	}
 	set := settings{
-		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap, Name: c.Name,
+		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap, DHTPrefix: c.DHTPrefix, Name: c.Name,
 		Switches:   node.Switches{NoMDNS: c.NoMDNS, NoDHT: c.NoDHT, NoRelay: c.NoRelay, NoUPnP: c.NoUPnP},
 		RelayPeers: c.RelayPeers, IsRelay: c.Relay,
 		Relay: node.RelayService{Allow: c.RelayAllow, Reservations: c.RelayNodes, Circuits: c.Circuits},

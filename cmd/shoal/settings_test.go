@@ -19,6 +19,7 @@ listen: [/ip4/0.0.0.0/tcp/4747]
 bootstrap:
   - ipfs
   - /ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8
+dht-prefix: /acme
 no-mdns: true
 no-dht: true
 no-relay: true
@@ -39,6 +40,7 @@ exempt-lan: true
 	want := settings{
 		Network: node.Public, Listen: []string{"/ip4/0.0.0.0/tcp/4747"},
 		Bootstrap:  []string{"ipfs", "/ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
+		DHTPrefix:  "/acme",
 		Switches:   node.Switches{NoMDNS: true, NoDHT: true, NoRelay: true, NoUPnP: true},
 		RelayPeers: []string{"/ip4/192.0.2.2/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"}, IsRelay: true,
 		Relay: node.RelayService{

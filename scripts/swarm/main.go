@@ -125,6 +125,7 @@ func figures() []figure {
 		{"far", (*bench).far},
 		{"churn", (*bench).churn},
 		{"idle", (*bench).idle},
+		{"first", (*bench).first},
 	}
 }
 
