@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore"
+	dssync "github.com/ipfs/go-datastore/sync"
 	pebbleds "github.com/ipfs/go-ds-pebble"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -193,7 +194,7 @@ func TestHopsGrowLikeTheLogarithm(t *testing.T) {
 	const finds = 100
 	for _, nodes := range []int{10, 100, 1000} {
 		s := simulate(t, nodes, uint64(nodes))
-		d, a := s.join(t, datastore.NewMapDatastore())
+		d, a := s.join(t, dssync.MutexWrap(datastore.NewMapDatastore()))
 		var hops, asked []int
 		for i := range finds {
 			root := someRoot(t, i)
