@@ -36,7 +36,7 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 }
 
 func (n *Node) ticket(root cid.Cid, name string) string {
-	return discovery.Ticket{Root: root, Peer: n.host.ID(), Addrs: n.host.addrs(), Name: name}.String()
+	return discovery.Ticket{Root: root, Peer: n.host.ID(), Addrs: n.host.addrs(), Name: name}.Text()
 }
 
 // report emits what look returns, until stop: at once, then often enough for a progress bar.
