@@ -22,6 +22,7 @@ import (
 //	f holding(4) file(4)           where a file lies, and its generation
 //	p digest(32) holding(4) file(4) offset(8)   a place of a chunk; the value is the chunk's length
 //	x holding(4) file(4)           what is known to be wrong with a file
+//	a CID                          who may have a root; there is none for those that everybody may have
 //
 // A file's number is that of its entry in the tree of the holding's root. A CID begins with 0x01 or 0x12, and so is never
 // the beginning of another one of the other version.
@@ -34,6 +35,7 @@ const (
 	rowFile    = 'f'
 	rowPlace   = 'p'
 	rowMark    = 'x'
+	rowAccess  = 'a'
 )
 
 type holdingID uint32

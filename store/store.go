@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/ipfs/go-cid"
 
+	"github.com/shoal-p2p/shoal/content"
 	"github.com/shoal-p2p/shoal/store/fault"
 )
 
@@ -37,6 +38,8 @@ type Store struct {
 	mu       sync.RWMutex // guards what follows, which is all in the index too
 	holdings map[holdingID]holding
 	marks    map[fileKey]mark
+	access   map[cid.Cid]content.Access // of roots that not everybody may have
+	aliases  map[cid.Cid]cid.Cid        // of private ones, to their roots
 
 	dirs  *handles[baseKey, *os.Root]
 	files *handles[fileKey, *os.File]
@@ -86,6 +89,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 	s := &Store{
 		home: home, workers: c.Workers,
 		holdings: make(map[holdingID]holding), marks: make(map[fileKey]mark),
+		access: make(map[cid.Cid]content.Access), aliases: make(map[cid.Cid]cid.Cid),
 		dirs: newHandles[baseKey, *os.Root](openDirs, openIdle), files: newHandles[fileKey, *os.File](openFiles, openIdle),
 		trees: newTrees(), hashed: newHashed(), sync: syncFile, syncAll: syncAll, folds: folds, maxLoss: syncBytes,
 	}
@@ -104,7 +108,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 	return s, nil
 }
 
-// load reads what is kept in memory: the holdings, and what is known to be wrong.
+// load reads what is kept in memory: the holdings, what is known to be wrong, and who may have what.
 func (s *Store) load() error {
 	err := s.index.scan([]byte{rowHolding}, func(k, v []byte) (bool, error) {
 		h, err := parseHolding(k, v)
@@ -114,11 +118,15 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	return s.index.scan([]byte{rowMark}, func(k, v []byte) (bool, error) {
+	err = s.index.scan([]byte{rowMark}, func(k, v []byte) (bool, error) {
 		key, m, err := parseMark(k, v)
 		s.marks[key] = m
 		return true, err
 	})
+	if err != nil {
+		return err
+	}
+	return s.loadAccess()
 }
 
 // Close gives the home back. Nothing of the store may be in use. A second Close does nothing.
