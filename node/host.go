@@ -34,6 +34,8 @@ type hostConfig struct {
 	Network   Network
 	Listen    []string // multiaddrs; empty means DefaultPort on all interfaces, or another port when that is taken
 	UserAgent string
+
+	Allow, Block []peer.ID // see gater
 }
 
 // netHost is the libp2p host with the rules of our networks around it.
@@ -55,6 +57,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		return nil, errors.Join(err, resources.Close())
 	}
 	g, mux := newGater(), newMuxer()
+	g.allow, g.block = c.Allow, c.Block
 	h, err := libp2p.New(
 		libp2p.Identity(c.Key),
 		libp2p.UserAgent(c.UserAgent),

@@ -40,6 +40,8 @@ type Config struct {
 	Peers   []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
 	Log     *slog.Logger // nil discards
 	Rates   Rates
+	Allow   []string // peer IDs: connect with them and nobody else; empty: with anybody
+	Block   []string // peer IDs: never connect with them
 }
 
 func (c *Config) validate() error {
@@ -97,9 +99,22 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHost(hostConfig{Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version})
+	allow, err := parseIDs(c.Allow)
 	if err != nil {
 		return nil, err
+	}
+	block, err := parseIDs(c.Block)
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHost(hostConfig{
+		Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version, Allow: allow, Block: block,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.gater.loadBans(c.Home); err != nil {
+		c.Log.Warn("bans of earlier are not known", "err", err)
 	}
 	n := &Node{config: c, host: h, store: st, near: newNeighbours(h.ID()), started: time.Now()}
 	var i transfer.Introducer // none when the network is isolated: such a node talks to those that it was told to
@@ -119,6 +134,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 	c := transfer.Config{
 		Host: n.host.Host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
+		Doors: n.store,
 		Ban:   func(p peerID) { n.host.ban(p, banTime) },
 		Rates: n.config.Rates.limits(),
 	}
@@ -164,6 +180,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { n.meet(ctx); return nil })
 	}
 	group.Go(func() error { n.keepIndex(ctx); return nil })
+	group.Go(func() error { n.keepBans(ctx); return nil })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -212,7 +229,11 @@ func (n *Node) Close() error {
 type library struct{ *store.Store }
 
 func (l library) Tree(ctx context.Context, root cid.Cid) (*content.Tree, error) {
-	if !l.Whole(root) {
+	here := l.Public // a part of a root that is not for everybody is not either
+	if !l.Access(root).Open() {
+		here = l.Whole // who asks has been let in
+	}
+	if !here(root) {
 		return nil, transfer.ErrNotFound // of an unfinished download only the session that runs it can give
 	}
 	t, err := l.Store.Tree(ctx, root)

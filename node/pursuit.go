@@ -41,6 +41,7 @@ type pursuit struct {
 type pursuitOptions struct {
 	Tree     *content.Tree // when it is known already
 	Leech    bool          // do not serve others from it
+	Probe    bool          // only find out who has it
 	Patience time.Duration // without progress; negative: no end
 	Emit     func(Event)
 }
@@ -61,7 +62,11 @@ func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit 
 	now := time.Now()
 	p := &pursuit{n: n, target: t, options: o, moved: now, reminded: now, told: make(map[peer.ID]transfer.ContactState)}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
-	p.session = n.transfer.Session(t.root, transfer.SessionOptions{Tree: o.Tree, Leech: o.Leech})
+	// What is for chosen peers is not given on; what comes in could be had by anybody whom this node asks.
+	leech := o.Leech || t.access().Limited || n.store.Access(t.root).Limited
+	p.session = n.transfer.Session(t.root, transfer.SessionOptions{
+		Tree: o.Tree, Leech: leech, Probe: o.Probe, Secret: t.access().Secret,
+	})
 	p.group.Go(func() error { p.session.Run(p.ctx); return nil })
 	p.group.Go(func() error { p.offer(); return nil })
 	p.group.Go(func() error { p.watch(); return nil })

@@ -13,7 +13,7 @@ type Message interface{ frame() frame }
 // Hello opens a stream in each direction and names the root that all of it is about.
 type Hello struct {
 	Root cid.Cid // of a private root the alias
-	Name string // what the sender calls the root, UTF-8, at most MaxName bytes; a hint, not checked to be safe, often empty
+	Name string  // what the sender calls the root, UTF-8, at most MaxName bytes; a hint, not checked to be safe, often empty
 
 	// Session is the same number, chosen at random, on all streams that the sender opens or answers for one purpose, so that
 	// two peers that call each other at the same moment notice. Zero: it answers nobody about this root.
