@@ -23,6 +23,8 @@ type peer interface {
 	Check(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
 	Shares(context.Context) ([]node.Share, error)
 	Unshare(ctx context.Context, ref string) error
+	Ticket(context.Context, node.TicketRequest) (node.Ticketed, error)
+	Inspect(context.Context, node.InspectRequest, func(node.Event)) (node.Inspected, error)
 	Peers(context.Context) ([]node.PeerStatus, error)
 	Status(context.Context) (node.Status, error)
 	Identity(context.Context) (node.Identity, error)
@@ -152,6 +154,12 @@ func (a *app) join(ctx context.Context) (*session, error) {
 			"start that node with them ('shoal status' shows those it has), or leave them away",
 		}
 	}
+	if !a.lists.empty() {
+		return nil, &advised{
+			usage("a node runs on this home already (process %d), so --allow and --block come too late", r.about.PID),
+			"start that node with them ('shoal status' shows those it has), or leave them away",
+		}
+	}
 	return &session{peer: r, remote: r, ctx: ctx, close: func() error { return nil }}, nil
 }
 
@@ -170,7 +178,7 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	}
 	n, err := a.open(ctx, node.Config{
 		Home: a.home, Network: node.Network(a.network), Listen: a.listen, Peers: peers, Log: a.log(),
-		Rates: a.rates,
+		Rates: a.rates, Allow: a.lists.allow, Block: a.lists.block,
 	})
 	if err != nil {
 		return nil, err

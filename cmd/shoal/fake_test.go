@@ -34,6 +34,8 @@ type fake struct {
 	check    func(context.Context, node.CheckRequest, func(node.Event)) (node.Checked, error)
 	shares   func() ([]node.Share, error)
 	unshare  func(ref string) error
+	ticket   func(node.TicketRequest) (node.Ticketed, error)
+	inspect  func(node.InspectRequest) (node.Inspected, error)
 	peers    func() ([]node.PeerStatus, error)
 	status   func() (node.Status, error)
 	identity func() (node.Identity, error)
@@ -93,6 +95,20 @@ func (f *fake) Unshare(_ context.Context, ref string) error {
 		return nil
 	}
 	return f.unshare(ref)
+}
+
+func (f *fake) Ticket(_ context.Context, r node.TicketRequest) (node.Ticketed, error) {
+	if f.ticket == nil {
+		return node.Ticketed{CID: aCID, Ticket: "shoal1aaaa"}, nil
+	}
+	return f.ticket(r)
+}
+
+func (f *fake) Inspect(_ context.Context, r node.InspectRequest, _ func(node.Event)) (node.Inspected, error) {
+	if f.inspect == nil {
+		return node.Inspected{CID: aCID}, nil
+	}
+	return f.inspect(r)
 }
 
 func (f *fake) Peers(context.Context) ([]node.PeerStatus, error) {

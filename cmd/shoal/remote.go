@@ -43,6 +43,7 @@ func register(c *gateway.Control, p peer, who about) {
 	on(c, "share", p.Share)
 	on(c, "fetch", p.Fetch)
 	on(c, "check", p.Check)
+	on(c, "inspect", p.Inspect)
 	ask(c, "shares", p.Shares)
 	ask(c, "peers", p.Peers)
 	ask(c, "status", p.Status)
@@ -51,6 +52,9 @@ func register(c *gateway.Control, p peer, who about) {
 	ask(c, "stay", func(ctx context.Context) (none, error) { <-ctx.Done(); return none{}, node.ErrStopped })
 	gateway.Handle(c, "unshare", func(ctx context.Context, r reference, _ func(any)) (none, error) {
 		return none{}, p.Unshare(ctx, r.Ref)
+	})
+	gateway.Handle(c, "ticket", func(ctx context.Context, r node.TicketRequest, _ func(any)) (node.Ticketed, error) {
+		return p.Ticket(ctx, r)
 	})
 	gateway.HandleStream(c, "cat", func(ctx context.Context, r node.CatRequest, w io.Writer, emit func(any)) error {
 		return p.Cat(ctx, r, w, func(e node.Event) { emit(e) })
@@ -142,6 +146,14 @@ func (r *remote) Shares(ctx context.Context) ([]node.Share, error) {
 func (r *remote) Unshare(ctx context.Context, ref string) error {
 	_, err := call[reference, none](ctx, r, "unshare", reference{ref}, nil)
 	return err
+}
+
+func (r *remote) Ticket(ctx context.Context, q node.TicketRequest) (node.Ticketed, error) {
+	return call[node.TicketRequest, node.Ticketed](ctx, r, "ticket", q, nil)
+}
+
+func (r *remote) Inspect(ctx context.Context, q node.InspectRequest, emit func(node.Event)) (node.Inspected, error) {
+	return call[node.InspectRequest, node.Inspected](ctx, r, "inspect", q, emit)
 }
 
 func (r *remote) Peers(ctx context.Context) ([]node.PeerStatus, error) {

@@ -22,6 +22,7 @@ and return as soon as they are done.`,
 	}
 	cmd.Flags().StringArrayVar(&named, "peer", nil, "multiaddr with /p2p/ of a peer to stay connected with; may be repeated")
 	a.rateFlags(cmd)
+	a.listFlags(cmd)
 	return cmd
 }
 
