@@ -28,7 +28,7 @@ func (g *gater) rankDials(addrs []multiaddr.Multiaddr) []network.AddrDelay {
 	const step, quicAfter, publicAfter = 30 * time.Millisecond, 100 * time.Millisecond, 50 * time.Millisecond
 	var local, public []multiaddr.Multiaddr
 	for _, m := range addrs {
-		if ip, ok := ipOf(m); ok && g.mayAccept(ip) {
+		if ip, ok := ipOf(m); ok && g.local(ip) {
 			local = append(local, m)
 		} else {
 			public = append(public, m)

@@ -13,7 +13,12 @@ const (
 	Isolated Network = "isolated"
 	// LAN adds mDNS. Nothing is sent to, or accepted from, an address outside the private ranges.
 	LAN Network = "lan"
+	// Public adds the internet: any address may be dialled, and anybody may come.
+	Public Network = "public"
 )
+
+// Known reports whether there is such a network.
+func (n Network) Known() bool { return n == Isolated || n == LAN || n == Public }
 
 // The ways a request ends badly. Each keeps its identity through the control socket, where cmd turns it into an exit code
 // and a hint.

@@ -20,6 +20,7 @@ import (
 //
 // On the networks isolated and lan, both directions are for local addresses only: the private ranges of IPv4 and IPv6,
 // loopback, and the subnets of our own interfaces (a university's LAN has public addresses, and so has every IPv6 LAN).
+// The public network has no such bound.
 // Everything else is for addresses that the user named: typed, or in a ticket that the user passed on. Whom we hear of in
 // other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
 // there reaches a service that trusts this machine, and a look-up leaves the local network.
@@ -31,6 +32,7 @@ import (
 type gater struct {
 	allow, block []peer.ID // never change
 
+	public  bool
 	links   links
 	hearsay hearsay
 	now     func() time.Time
@@ -103,8 +105,9 @@ func within(ranges []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-func newGater() *gater {
+func newGater(n Network) *gater {
 	return &gater{
+		public:  n == Public,
 		links:   links{read: interfacePrefixes},
 		hearsay: hearsay{now: time.Now},
 		now:     time.Now,
@@ -224,18 +227,21 @@ func (g *gater) namedHost(p peer.ID, ip netip.Addr) bool {
 
 // mayDial is the rule for addresses that others told us.
 func (g *gater) mayDial(ip netip.Addr) bool {
-	return !ip.IsLoopback() && !within(metadata, ip) && (within(privateRanges, ip) || g.links.contain(ip))
+	return !ip.IsLoopback() && !within(metadata, ip) && (g.local(ip) || g.public && ip.IsGlobalUnicast())
 }
 
 // mayAccept is the rule for those who come to us.
-func (g *gater) mayAccept(ip netip.Addr) bool {
+func (g *gater) mayAccept(ip netip.Addr) bool { return g.public || g.local(ip) }
+
+// local reports whether an address is on this machine or on a local network.
+func (g *gater) local(ip netip.Addr) bool {
 	return ip.IsLoopback() || within(privateRanges, ip) || g.links.contain(ip)
 }
 
 // InterceptPeerDial refuses peers whatever their addresses are.
 func (g *gater) InterceptPeerDial(p peer.ID) bool { return g.admits(p) }
 
-// InterceptAddrDial refuses addresses outside the local network that nobody named.
+// InterceptAddrDial refuses addresses outside the network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
 	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.mayDial(p, m, ip, g.mayDial(ip)))

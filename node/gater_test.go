@@ -20,7 +20,7 @@ import (
 
 // testGater believes that this machine has a foot in a documentation network and in a global IPv6 one, besides loopback.
 func testGater() *gater {
-	g := newGater()
+	g := newGater(LAN)
 	g.links.read = func() []netip.Prefix {
 		return prefixes("192.0.2.0/24", "2001:db8:5::/64", "127.0.0.0/8", "::1/128")
 	}
@@ -365,5 +365,25 @@ func waitFor(t testing.TB, what string, done func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+// TestPublicNetwork lets public addresses in and out, and nothing else that lan refuses.
+func TestPublicNetwork(t *testing.T) {
+	g := newGater(Public)
+	g.links.read = func() []netip.Prefix { return nil }
+	p := newID(t)
+	for addr, want := range map[string]bool{
+		"/ip4/8.8.8.8/tcp/4747": true, "/ip6/2001:4860:4860::8888/udp/4747/quic-v1": true, "/ip4/192.168.1.7/tcp/4747": true,
+		"/ip4/127.0.0.1/tcp/4747": false, "/ip4/169.254.169.254/tcp/80": false, "/ip4/0.0.0.0/tcp/4747": false,
+		"/ip4/224.0.0.251/udp/4747/quic-v1": false, "/ip4/255.255.255.255/tcp/4747": false, "/dns4/example.org/tcp/4747": false,
+	} {
+		m := multiaddr.StringCast(addr)
+		if got := g.InterceptAddrDial(p, m); got != want {
+			t.Errorf("may dial %s: %v, want %v", addr, got, want)
+		}
+	}
+	if !g.mayAccept(netip.MustParseAddr("8.8.8.8")) || newGater(LAN).mayAccept(netip.MustParseAddr("8.8.8.8")) {
+		t.Error("a public address may come in on the public network, and only there")
 	}
 }

@@ -56,7 +56,7 @@ func newHost(c hostConfig) (*netHost, error) {
 	if err != nil {
 		return nil, errors.Join(err, resources.Close())
 	}
-	g, mux := newGater(), newMuxer()
+	g, mux := newGater(c.Network), newMuxer()
 	g.allow, g.block = c.Allow, c.Block
 	h, err := libp2p.New(
 		libp2p.Identity(c.Key),

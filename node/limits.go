@@ -84,8 +84,8 @@ func newResources() (network.ResourceManager, error) {
 	return r, nil
 }
 
-// connRates limits new connections by address. The gater lets local addresses in and no others, so that one rule serves
-// all; loopback is free, because who is on this machine has better ways to harm it.
+// connRates limits new connections by address, by one rule on all networks. Loopback is free, because who is on this
+// machine has better ways to harm it.
 //
 // Limits by prefix (rate.PrefixLimit, rcmgr.NetworkPrefixLimit) would not do: they count a whole prefix together, and one
 // neighbour could then shut out everybody else in 10.0.0.0/8.

@@ -107,7 +107,7 @@ func TestBansOutlastARestart(t *testing.T) {
 		t.Errorf("%d bans, and their address is forgiven: %v", len(list), !g.isShunned(ip))
 	}
 	stop()
-	late := newGater()
+	late := newGater(LAN)
 	late.now = func() time.Time { return time.Now().Add(banTime) }
 	if err := late.loadBans(home); err != nil || len(late.banned) > 0 {
 		t.Errorf("after their time %d bans are loaded, %v", len(late.banned), err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,29 +35,39 @@ func moduleVersion() string {
 
 // Config says what kind of node to open. Home must be set.
 type Config struct {
-	Home    string
-	Network Network      // LAN when empty
-	Listen  []string     // multiaddrs; empty: every interface, the default port if it is free
-	Peers   []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
-	Log     *slog.Logger // nil discards
-	Rates   Rates
-	Allow   []string // peer IDs: connect with them and nobody else; empty: with anybody
-	Block   []string // peer IDs: never connect with them
+	Home      string
+	Network   Network      // LAN when empty
+	Listen    []string     // multiaddrs; empty: every interface, the default port if it is free
+	Peers     []string     // multiaddrs with /p2p/ that are dialled at the start and again when they are lost
+	Bootstrap []string     // the same, as ways into the DHT; IPFSBootstrap stands for the public ones of IPFS
+	Log       *slog.Logger // nil discards
+	Rates     Rates
+	Allow     []string // peer IDs: connect with them and nobody else; empty: with anybody
+	Block     []string // peer IDs: never connect with them
+	Switches
+}
+
+// Switches turn off what the network would have on.
+type Switches struct {
+	NoMDNS bool
+	NoDHT  bool
 }
 
 func (c *Config) validate() error {
 	if c.Home == "" {
 		return fmt.Errorf("%w: home is not set", ErrUsage)
 	}
-	switch c.Network {
-	case "":
+	if c.Network == "" {
 		c.Network = LAN
-	case LAN, Isolated:
-	default:
-		return fmt.Errorf("%w: network %q is not one of isolated, lan", ErrUsage, c.Network)
+	}
+	if !c.Network.Known() {
+		return fmt.Errorf("%w: network %q is not one of isolated, lan, public", ErrUsage, c.Network)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.validateBootstrap(); err != nil {
+		return err
 	}
 	return c.Rates.validate()
 }
@@ -67,7 +78,7 @@ type Node struct {
 	host     *netHost
 	store    *store.Store
 	transfer *transfer.Service
-	mdns     *discovery.MDNS // nil when the network is isolated
+	mdns     *discovery.MDNS // nil when the network is isolated, or mDNS is switched off
 	near     *neighbours
 	dests    claims
 	names    names
@@ -122,10 +133,10 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 		i = introducer{h}
 	}
 	n.transfer = n.newTransfer(i)
-	if c.Network == LAN {
+	if c.Network != Isolated && !c.NoMDNS {
 		n.mdns = discovery.NewMDNS(h.Host, discovery.Config{})
 	}
-	if err := n.near.name(h, c.Peers); err != nil {
+	if err := n.near.name(h, slices.Concat(c.Peers, c.bootstrapAddrs())); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return n, nil

@@ -277,8 +277,10 @@ func (p *pursuit) verdict(s transfer.Status, waited time.Duration) error {
 		return fmt.Errorf("%w: asked %s, none has %s", ErrNotFound, plural(without, "peer"), p.target.root)
 	case unreachable+asking > 0:
 		return fmt.Errorf("%w: %s found, none could be reached: %s", ErrNoPeer, plural(unreachable+asking, "peer"), p.lastError(s))
-	case p.n.mdns == nil:
+	case p.n.config.Network == Isolated:
 		return fmt.Errorf("%w: no peer is connected, and the network is %s, so none is looked for", ErrNoPeer, p.n.config.Network)
+	case p.n.mdns == nil:
+		return fmt.Errorf("%w: no peer is connected, and mDNS is switched off", ErrNoPeer)
 	}
 	return fmt.Errorf("%w: no other node answered on this network in %d s%s", ErrNoPeer, secs, p.trouble())
 }

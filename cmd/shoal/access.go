@@ -11,19 +11,14 @@ import (
 	"github.com/shoal-p2p/shoal/node"
 )
 
-// lists are the peers that a node connects with, and does not.
-type lists struct{ allow, block []string }
-
-func (l lists) empty() bool { return len(l.allow) == 0 && len(l.block) == 0 }
-
 // listFlags gives a command that may run a node of its own the lists of peers.
 func (a *app) listFlags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&a.lists.allow, "allow", nil, "peer IDs to connect with, and with nobody else (default: anybody)")
+	cmd.Flags().StringSliceVar(&a.typed.Allow, "allow", nil, "peer IDs to connect with, and with nobody else (default: anybody)")
 	a.blockFlag(cmd)
 }
 
 func (a *app) blockFlag(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&a.lists.block, "block", nil, "peer IDs never to connect with")
+	cmd.Flags().StringSliceVar(&a.typed.Block, "block", nil, "peer IDs never to connect with")
 }
 
 // term is the value of --expires: how long a ticket is good for.

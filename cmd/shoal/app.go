@@ -27,13 +27,11 @@ type app struct {
 	signals  <-chan os.Signal
 	exit     func(int)
 
-	home    string // absolute, once locate has run
-	network string
-	listen  []string
-	rates   node.Rates
-	lists   lists
-	json    bool
-	verbose bool
+	home     string // absolute, once locate has run
+	typed    settings
+	json     bool
+	verbose  bool
+	explicit func(flag string) bool // reports whether a flag was typed
 
 	verb    string // that was typed
 	started bool   // the command line was understood
@@ -78,8 +76,7 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 	root.SetErr(redacting{a.err})
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "where the node keeps its identity and its index (or SHOAL_HOME)")
-	flags.StringVar(&a.network, "network", "", "isolated: talk to named peers only; lan: find others on the local network (default lan)")
-	flags.StringSliceVar(&a.listen, "listen", nil, "multiaddrs to listen on (default: every interface)")
+	a.typed.flags(flags)
 	flags.BoolVar(&a.json, "json", false, "print JSON on standard output, one object a line; an error is the last one (with cat: on standard error)")
 	flags.BoolVar(&a.verbose, "verbose", false, "log what the node does on standard error")
 	root.AddCommand(
@@ -93,12 +90,10 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 
 // prepare checks the global flags before a verb runs.
 func (a *app) prepare(cmd *cobra.Command) error {
-	switch node.Network(a.network) {
-	case "", node.LAN, node.Isolated:
-	default:
-		return fmt.Errorf("--network %q is neither isolated nor lan", a.network)
+	if n := a.typed.Network; n != "" && !n.Known() {
+		return fmt.Errorf("--network %q is none of isolated, lan, public", n)
 	}
-	a.verb, a.started = cmd.Name(), true
+	a.verb, a.started, a.explicit = cmd.Name(), true, cmd.Flags().Changed
 	return nil
 }
 

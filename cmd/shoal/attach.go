@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,25 +137,27 @@ func (a *app) join(ctx context.Context) (*session, error) {
 	if r.about, err = gateway.Call[none, about](ctx, client, "about", none{}, nil); err != nil {
 		return nil, fromCode(err)
 	}
-	if n := node.Network(a.network); n != "" && n != r.about.Network {
+	if n := a.typed.Network; n != "" && n != r.about.Network {
 		return nil, &advised{
 			usage("the node that runs on this home (process %d) has --network %s, not %s", r.about.PID, r.about.Network, n),
 			"end that node first, or leave --network away",
 		}
 	}
-	if len(a.listen) > 0 {
-		return nil, &advised{
-			usage("a node runs on this home already (process %d), so --listen comes too late", r.about.PID),
-			"end that node first, or leave --listen away",
+	for _, flag := range startFlags {
+		if a.explicit(flag) {
+			return nil, &advised{
+				usage("a node runs on this home already (process %d), so --%s comes too late", r.about.PID, flag),
+				"end that node first, or leave --" + flag + " away",
+			}
 		}
 	}
-	if a.rates != (node.Rates{}) {
+	if a.typed.Rates != (node.Rates{}) {
 		return nil, &advised{
 			usage("a node runs on this home already (process %d), so limits like --up-rate come too late", r.about.PID),
 			"start that node with them ('shoal status' shows those it has), or leave them away",
 		}
 	}
-	if !a.lists.empty() {
+	if len(a.typed.Allow)+len(a.typed.Block) > 0 {
 		return nil, &advised{
 			usage("a node runs on this home already (process %d), so --allow and --block come too late", r.about.PID),
 			"start that node with them ('shoal status' shows those it has), or leave them away",
@@ -176,17 +179,18 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	if err := makeHome(a.home); err != nil {
 		return nil, err
 	}
+	set, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
 	n, err := a.open(ctx, node.Config{
-		Home: a.home, Network: node.Network(a.network), Listen: a.listen, Peers: peers, Log: a.log(),
-		Rates: a.rates, Allow: a.lists.allow, Block: a.lists.block,
+		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Log: a.log(),
+		Rates: set.Rates, Allow: set.Allow, Block: set.Block, Switches: set.Switches,
 	})
 	if err != nil {
 		return nil, err
 	}
-	network := node.Network(a.network)
-	if network == "" {
-		network = node.LAN
-	}
+	network := cmp.Or(set.Network, node.LAN)
 	control := gateway.NewControl(gateway.Config{Socket: socketPath(a.home), Code: codeOf, Log: a.log()})
 	register(control, n, about{PID: os.Getpid(), Role: role, Network: network, Version: node.Version})
 	if err := control.Listen(); err != nil {

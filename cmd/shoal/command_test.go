@@ -117,7 +117,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"ls", strings.Repeat("b", 1<<20)}, ""},
 		{[]string{"check", "a", "b"}, "at most 1"},
 		{[]string{"status", "x"}, "unknown command"},
-		{[]string{"status", "--network", "public"}, "isolated nor lan"},
+		{[]string{"status", "--network", "wan"}, "isolated, lan, public"},
 		{[]string{"unshare"}, "REF is missing"},
 	} {
 		t.Run(strings.Join(c.args, " ")[:min(60, len(strings.Join(c.args, " ")))], func(t *testing.T) {

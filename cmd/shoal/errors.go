@@ -188,7 +188,7 @@ func (a *app) hint(err error, o outcome) string {
 		return fmt.Sprintf("see 'shoal help %s'", a.verb)
 	case errors.Is(err, node.ErrNotFound) && (a.verb == "unshare" || a.verb == "check"):
 		return "'shoal shares' lists what is shared"
-	case errors.Is(err, node.ErrNoPeer) && a.network == string(node.Isolated):
+	case errors.Is(err, node.ErrNoPeer) && a.typed.Network == node.Isolated:
 		return "name a peer with --peer, use a ticket, or leave --network isolated away, to look on this network"
 	case errors.Is(err, node.ErrDisk) && a.verb == "share":
 		return "check that the files can be read and that there is room at " + a.home

@@ -15,11 +15,11 @@ import (
 // rateFlags gives a command that may run a node of its own the limits on how fast content moves.
 func (a *app) rateFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var((*rateFlag)(&a.rates.Up), "up-rate", "bytes a second to send at most, to all peers together: 800k, 5M, 1.5MiB, 20Mbit; 0 is no limit")
-	f.Var((*rateFlag)(&a.rates.Down), "down-rate", "bytes a second to receive at most, from all peers together")
-	f.Var((*rateFlag)(&a.rates.PeerUp), "peer-up-rate", "bytes a second to send at most to each peer")
-	f.Var((*rateFlag)(&a.rates.PeerDown), "peer-down-rate", "bytes a second to receive at most from each peer")
-	f.BoolVar(&a.rates.ExemptLAN, "exempt-lan", false, "leave peers on the local network out of these limits")
+	f.Var((*rateFlag)(&a.typed.Rates.Up), "up-rate", "bytes a second to send at most, to all peers together: 800k, 5M, 1.5MiB, 20Mbit; 0 is no limit")
+	f.Var((*rateFlag)(&a.typed.Rates.Down), "down-rate", "bytes a second to receive at most, from all peers together")
+	f.Var((*rateFlag)(&a.typed.Rates.PeerUp), "peer-up-rate", "bytes a second to send at most to each peer")
+	f.Var((*rateFlag)(&a.typed.Rates.PeerDown), "peer-down-rate", "bytes a second to receive at most from each peer")
+	f.BoolVar(&a.typed.Rates.ExemptLAN, "exempt-lan", false, "leave peers on the local network out of these limits")
 }
 
 // rateFlag is a rate that a user typed, in bytes a second.

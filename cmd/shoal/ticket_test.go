@@ -105,6 +105,39 @@ func TestExpiresIsUnderstood(t *testing.T) {
 	}
 }
 
+// The lists of the configuration hold for a share that is limited to somebody, too: its --allow is another one.
+func TestListsOfTheConfiguration(t *testing.T) {
+	const one, other = "12D3KooWJ3BqAU6uMmuXWTNKaYm1xnQkNdSLxZKsHYGjQTYxmZKa", "12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"
+	for _, c := range []struct {
+		args         []string
+		allow, block string
+	}{
+		{[]string{"shares"}, one, other},
+		{[]string{"get", aCID, "-o", filepath.Join(t.TempDir(), "x"), "--allow", other}, other, other},
+		{[]string{"get", aCID, "-o", filepath.Join(t.TempDir(), "x"), "--block", one}, one, one},
+		{[]string{"share", "x", "--allow", other}, one, other},
+	} {
+		w := newWorld(t)
+		w.configure(t, "allow: ["+one+"]\nblock: ["+other+"]\n")
+		run := w.start(c.args...)
+		select {
+		case <-w.node.opened:
+		case <-time.After(time.Minute):
+			t.Fatalf("%q opens no node: %s", c.args, run.err)
+		}
+		if c.args[0] == "share" {
+			run.err.await(t, "serving")
+			run.signals <- os.Interrupt
+		}
+		if code := run.ends(t); code != 0 {
+			t.Errorf("%q: exit %d: %s", c.args, code, run.err)
+		}
+		if got := w.node.config; len(got.Allow) != 1 || got.Allow[0] != c.allow || len(got.Block) != 1 || got.Block[0] != c.block {
+			t.Errorf("%q opens a node with %q, %q", c.args, got.Allow, got.Block)
+		}
+	}
+}
+
 // The flags come to the node as they were meant, and the lists too late for one that runs.
 func TestWhoMayComeInIsPassedOn(t *testing.T) {
 	const one, other = "12D3KooWJ3BqAU6uMmuXWTNKaYm1xnQkNdSLxZKsHYGjQTYxmZKa", "12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+	"github.com/spf13/pflag"
+
+	"github.com/shoal-p2p/shoal/node"
+)
+
+// settings are what a node is started with. Each can be a flag, and a line of config.yaml in the home under the name of the
+// flag; a flag wins.
+type settings struct {
+	Network   node.Network
+	Listen    []string
+	Bootstrap []string
+	Rates     node.Rates
+	Allow     []string
+	Block     []string
+	node.Switches
+}
+
+// startFlags are those that mean nothing to a node that runs already. What limits rates, and the network, have words of
+// their own.
+var startFlags = []string{"listen", "bootstrap", "no-mdns", "no-dht"}
+
+func (s *settings) flags(f *pflag.FlagSet) {
+	f.StringVar((*string)(&s.Network), "network", "", "isolated: talk to named peers only; lan: find others on the local network; public: and on the internet (default lan)")
+	f.StringSliceVar(&s.Listen, "listen", nil, "multiaddrs to listen on (default: every interface)")
+	f.StringSliceVar(&s.Bootstrap, "bootstrap", nil, "multiaddrs with /p2p/ of peers through which to join the DHT; 'ipfs' stands for those of the public IPFS network")
+	f.BoolVar(&s.NoMDNS, "no-mdns", false, "do not announce or look for peers on the local network by mDNS")
+	f.BoolVar(&s.NoDHT, "no-dht", false, "do not take part in a DHT")
+}
+
+// settings are those that were typed, and for the others those of the home's configuration file.
+func (a *app) settings() (settings, error) {
+	set, err := readConfig(filepath.Join(a.home, "config.yaml"))
+	if err != nil {
+		return set, err
+	}
+	take(a, &set.Network, a.typed.Network, "network")
+	take(a, &set.Listen, a.typed.Listen, "listen")
+	take(a, &set.Bootstrap, a.typed.Bootstrap, "bootstrap")
+	take(a, &set.NoMDNS, a.typed.NoMDNS, "no-mdns")
+	take(a, &set.NoDHT, a.typed.NoDHT, "no-dht")
+	if len(a.typed.Allow) > 0 { // 'share' has a flag of this name that means something else
+		set.Allow = a.typed.Allow
+	}
+	take(a, &set.Block, a.typed.Block, "block")
+	take(a, &set.Rates.Up, a.typed.Rates.Up, "up-rate")
+	take(a, &set.Rates.Down, a.typed.Rates.Down, "down-rate")
+	take(a, &set.Rates.PeerUp, a.typed.Rates.PeerUp, "peer-up-rate")
+	take(a, &set.Rates.PeerDown, a.typed.Rates.PeerDown, "peer-down-rate")
+	take(a, &set.Rates.ExemptLAN, a.typed.Rates.ExemptLAN, "exempt-lan")
+	return set, nil
+}
+
+// take prefers what was typed.
+func take[T any](a *app, to *T, typed T, flag string) {
+	if a.explicit(flag) {
+		*to = typed
+	}
+}
+
+const (
+	maxConfig  = 16 << 10 // bytes of the configuration file
+	maxNesting = 8        // brackets in brackets: the parser's work grows with the square of their number
+)
+
+func readConfig(path string) (settings, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return settings{}, nil
+	}
+	if err != nil {
+		return settings{}, fmt.Errorf("%w: %w", node.ErrDisk, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return settings{}, fmt.Errorf("%w: %w", node.ErrDisk, err)
+	}
+	set, err := parseConfig(b)
+	if err != nil {
+		return settings{}, &advised{usage("%s: %s", path, err), "correct that file, or move it away: flags can say the same"}
+	}
+	return set, nil
+}
+
+// config is the file as it is written.
+type config struct {
+	Network      node.Network `yaml:"network"`
+	Listen       []string     `yaml:"listen"`
+	Bootstrap    []string     `yaml:"bootstrap"`
+	NoMDNS       bool         `yaml:"no-mdns"`
+	NoDHT        bool         `yaml:"no-dht"`
+	Allow        []string     `yaml:"allow"`
+	Block        []string     `yaml:"block"`
+	UpRate       string       `yaml:"up-rate"`
+	DownRate     string       `yaml:"down-rate"`
+	PeerUpRate   string       `yaml:"peer-up-rate"`
+	PeerDownRate string       `yaml:"peer-down-rate"`
+	ExemptLAN    bool         `yaml:"exempt-lan"`
+}
+
+// parseConfig reads a configuration. Its errors name the line and the key.
+func parseConfig(text []byte) (settings, error) {
+	var c config
+	if err := decodeConfig(text, &c); err != nil {
+		return settings{}, err
+	}
+	set := settings{
+		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap,
+		Switches: node.Switches{NoMDNS: c.NoMDNS, NoDHT: c.NoDHT},
+		Rates:    node.Rates{ExemptLAN: c.ExemptLAN},
+		Allow:    c.Allow, Block: c.Block,
+	}
+	if c.Network != "" && !c.Network.Known() {
+		return settings{}, fmt.Errorf("network: %q is none of isolated, lan, public", c.Network)
+	}
+	for _, r := range []struct {
+		key, text string
+		to        *int64
+	}{
+		{"up-rate", c.UpRate, &set.Rates.Up},
+		{"down-rate", c.DownRate, &set.Rates.Down},
+		{"peer-up-rate", c.PeerUpRate, &set.Rates.PeerUp},
+		{"peer-down-rate", c.PeerDownRate, &set.Rates.PeerDown},
+	} {
+		if r.text == "" {
+			continue
+		}
+		v, err := parseRate(r.text)
+		if err != nil {
+			return settings{}, fmt.Errorf("%s: %w", r.key, err)
+		}
+		*r.to = v
+	}
+	return set, nil
+}
+
+// decodeConfig reads YAML without anchors, of which a page can stand for more than memory holds, and without tags. What the
+// library does not take well beyond those, it says by a panic.
+func decodeConfig(text []byte, c *config) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("makes no sense as YAML: %v", p)
+		}
+	}()
+	if len(text) > maxConfig {
+		return fmt.Errorf("longer than %s", size(maxConfig))
+	}
+	tokens := lexer.Tokenize(string(text))
+	if line := tooDeep(tokens); line > 0 {
+		return fmt.Errorf("line %d: nested too deep", line)
+	}
+	file, err := parser.Parse(tokens, 0)
+	if err != nil {
+		return plainYAML(err)
+	}
+	if len(file.Docs) > 1 {
+		return errors.New("holds more than one document")
+	}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		var v noFrills
+		ast.Walk(&v, doc.Body)
+		if v.line > 0 {
+			return fmt.Errorf("line %d: anchors, aliases and tags are not understood here", v.line)
+		}
+		if err := yaml.NodeToValue(doc.Body, c, yaml.Strict()); err != nil {
+			return plainYAML(err)
+		}
+	}
+	return nil
+}
+
+// tooDeep returns the line on which brackets are nested deeper than any setting is, or 0.
+func tooDeep(tokens token.Tokens) (line int) {
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		}
+		if depth > maxNesting {
+			return t.Position.Line
+		}
+	}
+	return 0
+}
+
+type noFrills struct{ line int }
+
+func (v *noFrills) Visit(n ast.Node) ast.Visitor {
+	switch n.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode:
+		v.line = n.GetToken().Position.Line
+	}
+	return v
+}
+
+// plainYAML says on one line where a configuration is wrong.
+func plainYAML(err error) error {
+	var at yaml.Error
+	if errors.As(err, &at) && at.GetToken() != nil {
+		return fmt.Errorf("line %d: %s", at.GetToken().Position.Line, at.GetMessage())
+	}
+	return err
+}
