@@ -54,7 +54,7 @@ func parseBans(text []byte, now time.Time) ([]bannedPeer, error) {
 	return list, nil
 }
 
-// loadBans takes over those of the last time.
+// loadBans takes over those of the last time. The gater is not in use yet.
 func (g *gater) loadBans(home string) error {
 	f, err := os.Open(filepath.Join(home, bansFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,10 +77,11 @@ func (g *gater) loadBans(home string) error {
 			g.ban(id, b.Until.Sub(g.now()), b.From)
 		}
 	}
+	g.news = 0
 	return nil
 }
 
-// listBans returns those that hold, and a number that is another one after each new ban.
+// listBans returns those that hold, and how many were added since the start.
 func (g *gater) listBans() (list []bannedPeer, news int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -103,7 +104,7 @@ func (g *gater) listBans() (list []bannedPeer, news int) {
 func (n *Node) keepBans(ctx context.Context) {
 	t := time.NewTicker(keepBansGap)
 	defer t.Stop()
-	_, known := n.host.gater.listBans()
+	known := 0
 	for on := true; on; {
 		select {
 		case <-t.C:

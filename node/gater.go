@@ -44,7 +44,7 @@ type gater struct {
 	banned  bans[peer.ID]
 	strikes bans[strike]     // banned peers by the address they came from
 	shunned bans[netip.Addr] // addresses with maxStrikes of them
-	news    int              // bans so far
+	news    int              // bans since the start
 }
 
 type strike struct {

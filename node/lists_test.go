@@ -18,7 +18,7 @@ import (
 func TestAllowAndBlockLists(t *testing.T) {
 	guest := start(t, "guest")
 	id := guest.host.ID().String()
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name         string
 		allow, block []string
 		connects     bool
@@ -31,21 +31,26 @@ func TestAllowAndBlockLists(t *testing.T) {
 		{"allowed and blocked", []string{id}, []string{id}, false},
 	} {
 		host, _, _ := startAt(t, Config{Home: filepath.Join(t.TempDir(), "a"), Allow: c.allow, Block: c.block})
-		path, _ := host.file("f", 1000)
+		timeout := 1.0 // seconds
+		if c.connects {
+			timeout = 60
+		}
+		path, _ := host.file("f", 1000+i)
 		s := host.share(path)
 		err := host.host.Connect(t.Context(), peer.AddrInfo{ID: guest.host.ID(), Addrs: guest.host.addrs()})
 		if named := host.host.Network().Connectedness(guest.host.ID()) == network.Connected; named && !c.connects {
 			t.Errorf("%s: connected, going out (%v)", c.name, err)
 		}
-		_, err = guest.Fetch(t.Context(), FetchRequest{Ref: s.Ticket, Dest: filepath.Join(t.TempDir(), "f"), Timeout: 2}, ignore)
-		if c.connects != (err == nil) || !c.connects && !errors.Is(err, ErrNoPeer) {
+		_, err = guest.Fetch(t.Context(), FetchRequest{Ref: s.Ticket, Dest: filepath.Join(t.TempDir(), "f"), Timeout: timeout}, ignore)
+		if c.connects != (err == nil) {
 			t.Errorf("%s: the guest's fetch ends with %v", c.name, err)
 		}
+		path, _ = guest.file("g", 2000+i)
 		_, err = host.Fetch(t.Context(), FetchRequest{
-			Ref: guest.share(path).CID, Dest: filepath.Join(t.TempDir(), "f"), Peers: []string{guest.addr()}, Timeout: 2,
+			Ref: guest.share(path).CID, Dest: filepath.Join(t.TempDir(), "g"), Peers: []string{guest.addr()}, Timeout: timeout,
 		}, ignore)
-		if err != nil {
-			t.Errorf("%s: what is here already: %v", c.name, err)
+		if c.connects != (err == nil) {
+			t.Errorf("%s: a fetch from the guest ends with %v", c.name, err)
 		}
 		if st, err := host.Status(t.Context()); err != nil || len(st.Allow) != len(c.allow) || len(st.Block) != len(c.block) {
 			t.Errorf("%s: status says %q, %q, %v", c.name, st.Allow, st.Block, err)
