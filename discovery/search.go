@@ -16,6 +16,7 @@ type Query struct {
 	Root   cid.Cid
 	Named  []peer.AddrInfo
 	Ticket *peer.AddrInfo // the peer that a ticket names
+	Quiet  bool           // ask no source: strangers should not hear of this root
 }
 
 // Search looks for the peers of one root as long as it runs. All routes race: those that ask nobody yield at once and best first;
@@ -72,13 +73,20 @@ func (f *Finder) Search(q Query) *Search {
 	if f.c.Nearby != nil {
 		s.try(RouteMDNS)
 	}
-	for _, src := range f.c.Sources {
+	for _, src := range s.sources() {
 		for _, route := range src.Routes() {
 			s.try(route)
 			s.queues[route] = newQueue()
 		}
 	}
 	return s
+}
+
+func (s *Search) sources() []Source {
+	if s.q.Quiet {
+		return nil
+	}
+	return s.f.c.Sources
 }
 
 func (s *Search) try(route string) { s.tried[route] = &Tried{Route: route} }
@@ -91,7 +99,7 @@ func (s *Search) Found() <-chan Finding { return s.found }
 func (s *Search) Run(ctx context.Context) error {
 	defer close(s.found)
 	g, ctx := errgroup.WithContext(ctx)
-	for _, src := range s.f.c.Sources {
+	for _, src := range s.sources() {
 		g.Go(func() error { s.ask(ctx, src); return nil })
 	}
 	g.Go(func() error { s.deliver(ctx); return nil })

@@ -1,15 +1,21 @@
 package discovery
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/shoal-p2p/shoal/content"
 )
 
 const (
@@ -58,13 +64,26 @@ func sample(t testing.TB) Ticket {
 	}
 }
 
+// private is a ticket with all there is.
+func private(t testing.TB) Ticket {
+	t.Helper()
+	x := sample(t)
+	secret, err := content.ParseSecret([]byte("TELLTALETELLTALE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Secret, x.Until, x.Keep, x.Size = secret, time.Unix(1_800_000_000, 0), true, 123_456_789
+	return x
+}
+
 func same(a, b Ticket) bool {
-	return a.Root == b.Root && a.Peer == b.Peer && a.Name == b.Name && slices.Equal(texts(a.Addrs), texts(b.Addrs))
+	return a.Root == b.Root && a.Peer == b.Peer && a.Name == b.Name && slices.Equal(texts(a.Addrs), texts(b.Addrs)) &&
+		a.Secret.Equal(b.Secret) && a.Until.Equal(b.Until) && a.Keep == b.Keep && a.Size == b.Size
 }
 
 func TestTicketRoundTrip(t *testing.T) {
 	want := sample(t)
-	text := want.String()
+	text := want.Text()
 	t.Logf("%d characters: %s", len(text), text)
 	if !strings.HasPrefix(text, "shoal1") || strings.ToLower(text) != text || strings.ContainsAny(text, "=+/ ") {
 		t.Errorf("the text %q is not a word in lower case that begins with shoal1", text)
@@ -75,8 +94,12 @@ func TestTicketRoundTrip(t *testing.T) {
 			t.Errorf("ParseTicket(%.20q…): got %v, %v, want %v", s, got, err, want)
 		}
 	}
+	full := private(t)
+	if got, err := ParseTicket(full.Text()); err != nil || !same(got, full) {
+		t.Errorf("with all there is: got %v, %v", got, err)
+	}
 	bareTicket := Ticket{Root: want.Root, Peer: want.Peer}
-	if got, err := ParseTicket(bareTicket.String()); err != nil || !same(got, bareTicket) {
+	if got, err := ParseTicket(bareTicket.Text()); err != nil || !same(got, bareTicket) {
 		t.Errorf("without name and addresses: got %v, %v", got, err)
 	}
 }
@@ -84,14 +107,14 @@ func TestTicketRoundTrip(t *testing.T) {
 // The text is a promise to other versions: it must not change by accident.
 func TestTicketTextStays(t *testing.T) {
 	const want = "shoal1aasacvisec4u2j5zsngt4cfffzjnpwt5vp5mjbhp4n5fhahoscepplhc57g6sainmeqhg33vojrwkiduojswkargaasaqaiseb5cmw3p2dvf4xcnzmogywkucfe7gsvvdh5v5tyvrlkrlonimzkgkayiatakqaifayh2caylatakqaifseba7ionambqwbglabyqpeicb6q42a2rrre42"
-	if got := sample(t).String(); got != want {
+	if got := sample(t).Text(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 func TestTicketWithoutContentHasNoText(t *testing.T) {
 	for _, bad := range []Ticket{{}, {Root: root(t)}, {Peer: peerID(t, peerOne)}} {
-		if got := bad.String(); got != "" {
+		if got := bad.Text(); got != "" {
 			t.Errorf("%+v has the text %q", bad, got)
 		}
 	}
@@ -116,7 +139,7 @@ func TestTicketAddressesAreRankedAndFew(t *testing.T) {
 		"/ip4/10.0.0.1/tcp/4001", "/ip6/fd12::1/tcp/4001", "/ip4/10.0.0.1/udp/4001/quic-v1", "/ip4/169.254.3.4/tcp/4001",
 		"/ip4/203.0.113.7/udp/4001/quic-v1", "/ip4/203.0.113.7/tcp/4001", "/ip4/127.0.0.1/tcp/4001",
 	}
-	got, err := ParseTicket(Ticket{Root: root(t), Peer: id, Addrs: mixed}.String())
+	got, err := ParseTicket(Ticket{Root: root(t), Peer: id, Addrs: mixed}.Text())
 	if err != nil || !slices.Equal(texts(got.Addrs), want) {
 		t.Errorf("got %q, %v, want %q", texts(got.Addrs), err, want)
 	}
@@ -126,7 +149,7 @@ func TestTicketAddressesAreRankedAndFew(t *testing.T) {
 		many = append(many, ma.StringCast(fmt.Sprintf("/ip4/203.0.%d.%d/tcp/4001", i/250, i%250)))
 	}
 	many[777] = ma.StringCast("/ip4/10.0.0.1/tcp/4001")
-	made := Ticket{Root: root(t), Peer: id, Addrs: many}.String()
+	made := Ticket{Root: root(t), Peer: id, Addrs: many}.Text()
 	got, err = ParseTicket(made)
 	if err != nil || len(got.Addrs) != MaxAddrs || got.Addrs[0].String() != "/ip4/10.0.0.1/tcp/4001" {
 		t.Errorf("of 10,000 addresses: got %q, %v, want %d with the private one first", texts(got.Addrs), err, MaxAddrs)
@@ -147,7 +170,7 @@ func TestLongestTicketCanBeRead(t *testing.T) {
 	for i := range 20 {
 		full.Addrs = append(full.Addrs, ma.StringCast(fmt.Sprintf("/ip6/2001:db8:1111:2222:3333:4444:5555:%d/udp/65535/quic-v1", 1000+i)))
 	}
-	s := full.String()
+	s := full.Text()
 	got, err := ParseTicket(s)
 	if err != nil || len(got.Addrs) != MaxAddrs || got.Name != full.Name {
 		t.Errorf("a ticket of %d characters: got %d addresses, %v", len(s), len(got.Addrs), err)
@@ -177,7 +200,7 @@ func TestTicketAddressesThatCannotBeMeant(t *testing.T) {
 	} {
 		a := ma.StringCast(bad)
 		for name, s := range map[string]string{
-			"made here":      Ticket{Root: root(t), Peer: id, Addrs: []ma.Multiaddr{a}}.String(),
+			"made here":      Ticket{Root: root(t), Peer: id, Addrs: []ma.Multiaddr{a}}.Text(),
 			"made elsewhere": text(fieldOf(fieldRoot, root(t).Bytes()), fieldOf(fieldPeer, []byte(id)), fieldOf(fieldAddr, a.Bytes())),
 		} {
 			if got, err := ParseTicket(s); err != nil || len(got.Addrs) != 0 {
@@ -209,7 +232,7 @@ func TestTicketThroughARelay(t *testing.T) {
 }
 
 func TestBadTickets(t *testing.T) {
-	good := sample(t).String()
+	good := sample(t).Text()
 	r, p := fieldOf(fieldRoot, root(t).Bytes()), fieldOf(fieldPeer, []byte(peerID(t, peerOne)))
 	var many [][]byte
 	for range maxFields - 1 {
@@ -243,7 +266,19 @@ func TestBadTickets(t *testing.T) {
 		{"a length beyond all", text(r, p, []byte{fieldAddr, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}), "order"},
 		{"a length that overflows", text(r, p, []byte{fieldAddr, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}), "order"},
 		{"a tag not in its shortest form", text(r, p, []byte{0x83, 0, 0}), "order"},
-		{"a required field that is not known", text(r, p, fieldOf(4, []byte("x"))), "version"},
+		{"a required field that is not known", text(r, p, fieldOf(100, []byte("x"))), "version"},
+		{"a secret one byte short", text(r, p, fieldOf(fieldSecret, make([]byte, 15))), "secret"},
+		{"a secret one byte longer", text(r, p, fieldOf(fieldSecret, []byte("TELLTALETELLTALE+"))), "secret"},
+		{"an empty secret", text(r, p, fieldOf(fieldSecret, nil)), "secret"},
+		{"a secret of zeros", text(r, p, fieldOf(fieldSecret, make([]byte, 16))), "secret"},
+		{"two secrets", text(r, p, fieldOf(fieldSecret, []byte("TELLTALETELLTALE")), fieldOf(fieldSecret, []byte("TELLTALETELLTALE"))), "order"},
+		{"an end that is empty", text(r, p, fieldOf(fieldUntil, nil)), "time"},
+		{"an end at 0", text(r, p, fieldOf(fieldUntil, []byte{0})), "time"},
+		{"an end one second after the last", text(r, p, fieldOf(fieldUntil, binary.AppendUvarint(nil, lastUntil+1))), "time"},
+		{"an end beyond 64 bits", text(r, p, fieldOf(fieldUntil, bytes.Repeat([]byte{0xff}, 12))), "time"},
+		{"an end not in its shortest form", text(r, p, fieldOf(fieldUntil, []byte{0x81, 0})), "time"},
+		{"an end and more", text(r, p, fieldOf(fieldUntil, []byte{1, 1})), "time"},
+		{"something in the field that has nothing", text(r, p, fieldOf(fieldKeep, []byte{1})), "order"},
 		{"a root that is none", text(fieldOf(fieldRoot, []byte("not a CID")), p), "content ID"},
 		{"a root and more", text(fieldOf(fieldRoot, append(root(t).Bytes(), 0)), p), "content ID"},
 		{"a peer that is none", text(r, fieldOf(fieldPeer, []byte("nobody"))), "peer ID"},
@@ -276,13 +311,74 @@ func flip(s string, i int) string {
 }
 
 func TestEveryTypoIsNoticed(t *testing.T) {
-	good := sample(t).String()
+	good := sample(t).Text()
 	for i := 6; i < len(good); i++ {
 		if _, err := ParseTicket(flip(good, i)); err == nil {
 			t.Errorf("a ticket with character %d changed is taken", i)
 		}
 		if _, err := ParseTicket(good[:i]); err == nil {
 			t.Errorf("a ticket cut after %d characters is taken", i)
+		}
+	}
+}
+
+// The ends of what a ticket can say, as far as they are good.
+func TestTicketEnds(t *testing.T) {
+	x := private(t)
+	for _, until := range []int64{1, 1_800_000_000, lastUntil} {
+		x.Until = time.Unix(until, 0)
+		got, err := ParseTicket(x.Text())
+		if err != nil || got.Until.Unix() != until {
+			t.Errorf("end %d: got %v, %v", until, got.Until, err)
+		}
+		if got.Expired(x.Until.Add(-1)) || !got.Expired(x.Until) {
+			t.Errorf("end %d: does not end in that very moment", until)
+		}
+	}
+	x.Until = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if got, err := ParseTicket(x.Text()); err != nil || got.Until.Unix() != lastUntil {
+		t.Errorf("an end beyond all: got %v, %v", got.Until, err)
+	}
+	x.Until = time.Time{}
+	if got, err := ParseTicket(x.Text()); err != nil || got.Expired(time.Unix(1<<40, 0)) {
+		t.Errorf("no end: got %v, %v", got.Until, err)
+	}
+	for _, size := range [][]byte{nil, {0x80, 0}, bytes.Repeat([]byte{0xff}, 9), append(bytes.Repeat([]byte{0xff}, 9), 1)} { // a hint: never an error
+		s := text(fieldOf(fieldRoot, x.Root.Bytes()), fieldOf(fieldPeer, []byte(x.Peer)), fieldOf(fieldSize, size))
+		if got, err := ParseTicket(s); err != nil || got.Size < 0 {
+			t.Errorf("size %x: got %d, %v", size, got.Size, err)
+		}
+	}
+}
+
+// A ticket shows its text and its secret to nobody but those who ask for it.
+func TestTicketsDoNotShow(t *testing.T) {
+	x := private(t)
+	text := x.Text()
+	var log bytes.Buffer
+	for _, v := range []any{x, &x, []Ticket{x}, struct{ T Ticket }{x}, struct{ t *Ticket }{&x}, fmt.Errorf("it is %v", x)} {
+		fmt.Fprintf(&log, "%v %+v %#v %s %q %x %d\n", v, v, v, v, v, v, v)
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("json", "v", v)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("text", "v", v)
+	}
+	for _, shown := range []string{text[:20], text[len(text)-20:], "TELLTALE", "84 69 76", "0x54, 0x45"} {
+		if strings.Contains(strings.ToLower(log.String()), strings.ToLower(shown)) {
+			t.Errorf("a ticket shows %q when it is printed", shown)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	text := private(t).Text()
+	for _, s := range []string{text, strings.ToUpper(text), text[:len(text)/2], text[:12], text + "/docs/a.txt", `unknown command "` + text + `"`, text + text, "ticket=" + text + "&"} {
+		got := Redact(s)
+		if len(got) > 60 || strings.Contains(strings.ToLower(got), text[6:12]) {
+			t.Errorf("Redact(%.30q…) shows %q", s, got)
+		}
+	}
+	for _, s := range []string{"", "shoal share FILE", "shoal 1.2.3", "/home/u/shoal/x", "~/.local/share/shoal", root(t).String()} {
+		if got := Redact(s); got != s {
+			t.Errorf("Redact(%q) changes it to %q", s, got)
 		}
 	}
 }
@@ -303,7 +399,7 @@ func TestTicketNamesAreSafe(t *testing.T) {
 		made := sample(t)
 		made.Name = name
 		elsewhere := text(fieldOf(fieldRoot, root(t).Bytes()), fieldOf(fieldName, []byte(name)), fieldOf(fieldPeer, []byte(made.Peer)))
-		for _, s := range []string{made.String(), elsewhere} {
+		for _, s := range []string{made.Text(), elsewhere} {
 			if got, err := ParseTicket(s); err != nil || got.Name != "" {
 				t.Errorf("name %.20q: got %.20q, %v, want none", name, got.Name, err)
 			}
@@ -324,8 +420,9 @@ func TestIsTicket(t *testing.T) {
 // FuzzTicket feeds texts. Nothing panics, an error echoes nothing, and a ticket that is read can be written and read again.
 func FuzzTicket(f *testing.F) {
 	good := sample(f)
-	f.Add(good.String())
-	f.Add(Ticket{Root: good.Root, Peer: good.Peer}.String())
+	f.Add(good.Text())
+	f.Add(Ticket{Root: good.Root, Peer: good.Peer}.Text())
+	f.Add(private(f).Text())
 	f.Add("shoal2abc")
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := ParseTicket(s)
@@ -335,7 +432,7 @@ func FuzzTicket(f *testing.F) {
 			}
 			return
 		}
-		again, err := ParseTicket(got.String())
+		again, err := ParseTicket(got.Text())
 		if err != nil || !same(again, got) || len(got.Addrs) > MaxAddrs {
 			t.Fatalf("%v comes back as %v, %v", got, again, err)
 		}
@@ -345,12 +442,16 @@ func FuzzTicket(f *testing.F) {
 // FuzzTicketFields feeds what stands behind a checksum that fits, which FuzzTicket would hardly ever find.
 func FuzzTicketFields(f *testing.F) {
 	good := sample(f)
-	b, err := ticketText.DecodeString(good.String()[len(ticketOne):])
+	b, err := ticketText.DecodeString(good.Text()[len(ticketOne):])
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b[:len(b)-checkSize])
 	f.Add(slices.Concat(fieldOf(fieldRoot, good.Root.Bytes()), fieldOf(fieldPeer, []byte(good.Peer)), fieldOf(5, []byte("x"))))
+	if b, err = ticketText.DecodeString(private(f).Text()[len(ticketOne):]); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b[:len(b)-checkSize])
 	f.Fuzz(func(t *testing.T, fields []byte) {
 		if len(fields) > MaxTicket/2 {
 			return
@@ -359,7 +460,7 @@ func FuzzTicketFields(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := ParseTicket(got.String())
+		again, err := ParseTicket(got.Text())
 		if err != nil || !same(again, got) || len(got.Addrs) > MaxAddrs {
 			t.Fatalf("%v comes back as %v, %v", got, again, err)
 		}

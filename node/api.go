@@ -24,7 +24,8 @@ func (n Network) Known() bool { return n == Isolated || n == LAN || n == Public 
 // The ways a request ends badly. Each keeps its identity through the control socket, where cmd turns it into an exit code
 // and a hint.
 var (
-	ErrUsage    = errors.New("bad request")         // the request makes no sense: a malformed CID, a path that is not there
+	ErrUsage    = errors.New("bad request") // the request makes no sense: a malformed CID, a path that is not there
+	ErrExpired  = errors.New("the ticket has expired")
 	ErrNotFound = errors.New("not found")           // peers answered, and none of them has it
 	ErrNoPeer   = errors.New("no peer reachable")   // nobody was there to ask, or everybody left
 	ErrVerify   = errors.New("verification failed") // the content is not what its CID promises
@@ -39,6 +40,10 @@ type ShareRequest struct {
 	Paths  []string `json:"paths"`            // absolute; several are wrapped in one directory under their base names
 	Hidden bool     `json:"hidden,omitempty"` // take in names that begin with a dot
 	Listed *bool    `json:"listed,omitempty"` // whether neighbours may see it; nil: as before, and at first not
+
+	Private bool     `json:"private,omitempty"` // only for those who have the ticket
+	Allow   []string `json:"allow,omitempty"`   // peer IDs: only for them; empty is for all
+	Expires float64  `json:"expires,omitempty"` // seconds from now until the ticket ends, and what is private or limited with it; 0 is never
 }
 
 // Shared is the outcome of a share.
@@ -51,6 +56,72 @@ type Shared struct {
 	Seconds float64   `json:"seconds"`
 	Listed  bool      `json:"listed,omitempty"`
 	Skipped []Skipped `json:"skipped,omitempty"`
+	Terms
+}
+
+// Terms say who may have a share. All of it empty means everybody who can name it.
+type Terms struct {
+	Private bool      `json:"private,omitempty"` // whoever has the ticket, and nobody else
+	Limited bool      `json:"limited,omitempty"` // the peers in Allow, and if there are none nobody
+	Allow   []string  `json:"allow,omitempty"`   // peer IDs
+	Expires time.Time `json:"expires,omitzero"`  // from then on nobody; of a ticket to what is for everybody: the ticket's own end
+}
+
+// TicketRequest asks for a ticket to something that is shared or was fetched.
+type TicketRequest struct {
+	Ref     string  `json:"ref"`
+	Renew   bool    `json:"renew,omitempty"`   // of a private share: with a new secret, so that all tickets before it are worth nothing
+	Expires float64 `json:"expires,omitempty"` // seconds from now; 0 is never. A private share has one end for all its tickets, so only with Renew
+}
+
+// Ticketed is a ticket, and what it is to.
+type Ticketed struct {
+	CID    string `json:"cid"`
+	Ticket string `json:"ticket"`
+	Name   string `json:"name"`
+	Terms
+}
+
+// InspectRequest asks what Ref names and who has it.
+type InspectRequest struct {
+	Ref     string   `json:"ref"`
+	Peers   []string `json:"peers,omitempty"`
+	Timeout float64  `json:"timeout,omitempty"`
+}
+
+// Inspected is what can be known of content before any of it is fetched.
+type Inspected struct {
+	CID     string   `json:"cid"`
+	Path    string   `json:"path,omitempty"` // inside it, of what was asked about
+	Name    string   `json:"name,omitempty"`
+	Kind    string   `json:"kind,omitempty"` // file, dir, symlink; empty if nobody told
+	Bytes   int64    `json:"bytes"`          // of all files; -1 if it is not known
+	Files   int      `json:"files"`
+	Claimed bool     `json:"claimed,omitempty"` // only the ticket says how many bytes
+	Here    bool     `json:"here"`              // this node has it
+	Holders []Holder `json:"holders"`
+	Entries []Entry  `json:"entries,omitempty"` // files and symlinks, the first ones in order
+	More    int      `json:"more,omitempty"`    // entries that are not listed
+
+	Ticket *TicketFacts `json:"ticket,omitempty"` // of the ticket, if Ref is one
+}
+
+// Holder is a peer that has what was inspected, or part of it.
+type Holder struct {
+	Peer    string `json:"peer"`
+	Addr    string `json:"addr,omitempty"`
+	Relayed bool   `json:"relayed"`
+}
+
+// TicketFacts is what a ticket says, but for its secret.
+type TicketFacts struct {
+	Peer    string    `json:"peer"`
+	Addrs   []string  `json:"addrs,omitempty"`
+	Own     bool      `json:"own,omitempty"`     // it leads to this node
+	Private bool      `json:"private,omitempty"` // it holds a secret
+	Keep    bool      `json:"keep,omitempty"`    // whoever fetches with it gives nothing on
+	Expires time.Time `json:"expires,omitzero"`
+	Expired bool      `json:"expired,omitempty"`
 }
 
 // Skipped is one file that was left out, and why.
@@ -132,6 +203,7 @@ type Share struct {
 	Added  time.Time `json:"added"`
 	Listed bool      `json:"listed,omitempty"` // neighbours may see it
 	Stale  []Skipped `json:"stale,omitempty"`  // files that changed or went since they were indexed
+	Terms
 }
 
 // PeerStatus is one connected peer.
@@ -244,6 +316,8 @@ type Status struct {
 	Down       int64      `json:"down"`   // chunk bytes since start
 	Up         int64      `json:"up"`
 	Rates      Rates      `json:"rates,omitzero"`
+	Allow      []string   `json:"allow,omitempty"` // peer IDs: connections with them and nobody else
+	Block      []string   `json:"block,omitempty"` // peer IDs: connections with anybody but them
 	Reach      *Reach     `json:"reach,omitempty"` // on the network public
 	Background Background `json:"background"`
 	Transfers  []Transfer `json:"transfers,omitempty"`

@@ -15,7 +15,7 @@ import (
 // Cat writes bytes of one file to w, in order, fetching no more than it needs and keeping nothing.
 func (n *Node) Cat(ctx context.Context, r CatRequest, w io.Writer, emit func(Event)) error {
 	emit = oneAtATime(emit)
-	t, err := n.resolve(r.Ref, r.Peers)
+	t, err := n.seek(r.Ref, r.Peers)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (n *Node) Cat(ctx context.Context, r CatRequest, w io.Writer, emit func(Eve
 // List returns the names under Ref, without fetching their bytes.
 func (n *Node) List(ctx context.Context, r ListRequest, emit func(Event)) ([]Entry, error) {
 	emit = oneAtATime(emit)
-	t, err := n.resolve(r.Ref, r.Peers)
+	t, err := n.seek(r.Ref, r.Peers)
 	if err != nil {
 		return nil, err
 	}

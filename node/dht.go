@@ -115,9 +115,11 @@ func (n *Node) runDHTs(ctx context.Context) error {
 func (n *Node) announceShares(ctx context.Context, d *discovery.DHT) {
 	shares, err := n.store.Shares()
 	if err == nil {
-		roots := make([]cid.Cid, len(shares))
-		for i, s := range shares {
-			roots[i] = s.Root
+		var roots []cid.Cid
+		for _, s := range shares {
+			if s.Access.Open() {
+				roots = append(roots, s.Root)
+			}
 		}
 		err = d.AnnounceOnly(ctx, roots)
 	}
@@ -126,8 +128,14 @@ func (n *Node) announceShares(ctx context.Context, d *discovery.DHT) {
 	}
 }
 
-// announce tells the DHTs of a root that is shared or complete from now on.
-func (n *Node) announce(root cid.Cid) { n.eachAnnouncer(root, discovery.Announcer.Announce) }
+// announce tells the DHTs of a root that is shared or complete from now on, unless it is for some only.
+func (n *Node) announce(root cid.Cid) {
+	if !n.store.Access(root).Open() {
+		n.withdraw(root) // it may have been for all before
+		return
+	}
+	n.eachAnnouncer(root, discovery.Announcer.Announce)
+}
 
 // withdraw ends that.
 func (n *Node) withdraw(root cid.Cid) { n.eachAnnouncer(root, discovery.Announcer.Withdraw) }

@@ -62,7 +62,7 @@ func (i introducer) Meet(c network.Conn, found []peer.AddrInfo) []peer.ID {
 	own := i.host.addrs()
 	var out []peer.ID
 	for _, info := range found {
-		if info.ID == i.host.ID() || i.host.gater.isBanned(info.ID) {
+		if info.ID == i.host.ID() || !i.host.gater.admits(info.ID) {
 			continue
 		}
 		if i.host.Network().Connectedness(info.ID) == network.Connected {

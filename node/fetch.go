@@ -19,7 +19,7 @@ import (
 func (n *Node) Fetch(ctx context.Context, r FetchRequest, emit func(Event)) (Event, error) {
 	start := time.Now()
 	emit = oneAtATime(emit)
-	t, err := n.resolve(r.Ref, r.Peers)
+	t, err := n.seek(r.Ref, r.Peers)
 	if err != nil {
 		return Event{}, err
 	}
@@ -29,10 +29,15 @@ func (n *Node) Fetch(ctx context.Context, r FetchRequest, emit func(Event)) (Eve
 	}
 	defer release()
 	defer n.names.lend(t.root, filepath.Base(r.Dest))()
+	if a := t.access(); !a.Open() {
+		if err := n.store.Confine(t.root, a); err != nil {
+			return Event{}, storeError(err)
+		}
+	}
 	f := &fetching{n: n, request: r, target: t, emit: emit}
 	done, err := f.run(ctx)
 	if err != nil {
-		return Event{}, err
+		return Event{}, errors.Join(err, n.store.Forgive(t.root))
 	}
 	done.Kind, done.CID, done.Path, done.Seconds = "done", t.root.String(), r.Dest, time.Since(start).Seconds()
 	emit(done)

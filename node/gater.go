@@ -29,8 +29,11 @@ import (
 //
 // What another peer of a root tells us has a budget besides, see discovery.Hearsay; and who speaks to us over loopback may name loopback.
 //
-// Banned peers are refused everywhere, and so is an address from which several of them came.
+// Banned peers are refused everywhere, and so is an address from which several of them came. Above all of this stand the lists
+// of the user: with those who are blocked there is no connection, and if some are allowed, with nobody else.
 type gater struct {
+	allow, block []peer.ID // never change
+
 	public  bool
 	links   links
 	hearsay *discovery.Hearsay
@@ -43,6 +46,7 @@ type gater struct {
 	banned  bans[peer.ID]
 	strikes bans[strike]     // banned peers by the address they came from
 	shunned bans[netip.Addr] // addresses with maxStrikes of them
+	news    int              // bans since the start
 }
 
 type strike struct {
@@ -167,6 +171,7 @@ func (g *gater) ban(p peer.ID, d time.Duration, from []netip.Addr) {
 	now := g.now()
 	until := now.Add(d)
 	g.banned.add(p, now, until)
+	g.news++
 	for _, ip := range from {
 		if ip.IsLoopback() {
 			continue
@@ -182,6 +187,14 @@ func (g *gater) ban(p peer.ID, d time.Duration, from []netip.Addr) {
 			g.shunned.add(ip, now, until)
 		}
 	}
+}
+
+// admits reports whether there may be a connection with p at all.
+func (g *gater) admits(p peer.ID) bool {
+	if slices.Contains(g.block, p) || len(g.allow) > 0 && !slices.Contains(g.allow, p) {
+		return false
+	}
+	return !g.isBanned(p)
 }
 
 func (g *gater) isBanned(p peer.ID) bool {
@@ -227,8 +240,8 @@ func (g *gater) local(ip netip.Addr) bool {
 	return ip.IsLoopback() || within(privateRanges, ip) || g.links.contain(ip)
 }
 
-// InterceptPeerDial refuses banned peers before their addresses are looked at.
-func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.isBanned(p) }
+// InterceptPeerDial refuses peers whatever their addresses are.
+func (g *gater) InterceptPeerDial(p peer.ID) bool { return g.admits(p) }
 
 // InterceptAddrDial refuses addresses outside the network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
@@ -244,7 +257,7 @@ func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
 
 // InterceptSecured is the first moment at which the other side has proved who it is.
 func (g *gater) InterceptSecured(d network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
-	if g.isBanned(p) {
+	if !g.admits(p) {
 		return false
 	}
 	if d == network.DirOutbound {

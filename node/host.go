@@ -36,6 +36,8 @@ type hostConfig struct {
 	Listen    []string // multiaddrs; empty means DefaultPort on all interfaces, or another port when that is taken
 	UserAgent string
 
+	Allow, Block []peer.ID // see gater
+
 	// Of the network public alone.
 	NoUPnP       bool            // the router is not asked to forward a port
 	NoRelay      bool            // relays are neither used nor spoken through, so that no hole can be punched
@@ -64,6 +66,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		return nil, errors.Join(err, resources.Close())
 	}
 	g, mux, count := newGater(c.Network), newMuxer(), new(meter)
+	g.allow, g.block = c.Allow, c.Block
 	n := &netHost{gater: g, mux: mux, meter: count}
 	options := []libp2p.Option{
 		libp2p.Identity(c.Key),

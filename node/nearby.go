@@ -88,8 +88,8 @@ func (n *Node) about() []byte {
 	return n.card.text
 }
 
-// listable reports whether a share may be shown to whoever asks. Whatever limits who may have it must say no here.
-func listable(s store.Share) bool { return s.Listed }
+// listable reports whether a share may be shown to whoever asks: not one that only some may have.
+func listable(s store.Share) bool { return s.Listed && s.Access.Open() }
 
 // Nearby asks the neighbours who they are and what they list. A node that has just started listens for a while first.
 func (n *Node) Nearby(ctx context.Context, emit func(Event)) ([]Neighbour, error) {

@@ -43,7 +43,9 @@ type Config struct {
 	Name      string       // what neighbours are told that this node is called; empty: the name of the machine
 	Log       *slog.Logger // nil discards
 	Rates     Rates
-	DHTPrefix string // of the DHT's protocols, like /name; nodes with another one are in another DHT
+	DHTPrefix string   // of the DHT's protocols, like /name; nodes with another one are in another DHT
+	Allow     []string // peer IDs: connect with them and nobody else; empty: with anybody
+	Block     []string // peer IDs: never connect with them
 	Switches
 
 	// Bootstrapper is a node that others begin with: it serves the DHT even if nobody has said that it can be reached.
@@ -141,12 +143,23 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	allow, err := parseIDs(c.Allow)
+	if err != nil {
+		return nil, err
+	}
+	block, err := parseIDs(c.Block)
+	if err != nil {
+		return nil, err
+	}
 	h, err := newHost(hostConfig{
-		Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version,
+		Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version, Allow: allow, Block: block,
 		NoUPnP: c.NoUPnP, NoRelay: c.NoRelay, Relays: relays, RelayService: c.RelayService,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := h.gater.loadBans(c.Home); err != nil {
+		c.Log.Warn("bans of earlier are not known", "err", err)
 	}
 	n := &Node{config: c, host: h, store: st, started: time.Now()}
 	var i transfer.Introducer // none when the network is isolated: such a node talks to those that it was told to
@@ -170,6 +183,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 	c := transfer.Config{
 		Host: n.host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
+		Doors: n.store,
 		Ban:   n.distrust,
 		Rates: n.config.Rates.limits(),
 	}
@@ -222,6 +236,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { n.watchBackground(ctx); return nil })
 	group.Go(func() error { return n.runDHTs(ctx) })
 	group.Go(func() error { n.keepIndex(ctx); return nil })
+	group.Go(func() error { n.keepBans(ctx); return nil })
 	err := group.Wait()
 	_ = n.dials.Wait() // none of them fails
 	if errors.Is(err, context.Canceled) {
@@ -256,7 +271,11 @@ func (n *Node) Close() error {
 type library struct{ *store.Store }
 
 func (l library) Tree(ctx context.Context, root cid.Cid) (*content.Tree, error) {
-	if !l.Whole(root) {
+	here := l.Public // a part of a root that is not for everybody is not either
+	if !l.Access(root).Open() {
+		here = l.Whole // who asks has been let in
+	}
+	if !here(root) {
 		return nil, transfer.ErrNotFound // of an unfinished download only the session that runs it can give
 	}
 	t, err := l.Store.Tree(ctx, root)

@@ -46,6 +46,7 @@ type pursuit struct {
 type pursuitOptions struct {
 	Tree     *content.Tree // when it is known already
 	Leech    bool          // do not serve others from it
+	Probe    bool          // only find out who has it
 	Patience time.Duration // without progress; negative: no end
 	Emit     func(Event)
 }
@@ -69,8 +70,14 @@ func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit 
 		told: make(map[peer.ID]transfer.ContactState), fates: make(map[peer.ID]fate),
 	}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
-	p.session = n.transfer.Session(t.root, transfer.SessionOptions{Tree: o.Tree, Leech: o.Leech})
-	p.search = n.finder.Search(discovery.Query{Root: t.root, Named: t.peers, Ticket: t.holder})
+	// What is for chosen peers is not given on; what comes in could be had by anybody whom this node asks.
+	leech := o.Leech || t.access().Limited || n.store.Access(t.root).Limited
+	p.session = n.transfer.Session(t.root, transfer.SessionOptions{
+		Tree: o.Tree, Leech: leech, Probe: o.Probe, Secret: t.access().Secret,
+	})
+	p.search = n.finder.Search(discovery.Query{
+		Root: t.root, Named: t.peers, Ticket: t.holder, Quiet: !t.access().Open() || !n.store.Access(t.root).Open(),
+	})
 	p.group.Go(func() error { p.session.Run(p.ctx); return nil })
 	p.group.Go(func() error { return p.search.Run(p.ctx) })
 	p.group.Go(func() error { p.offer(); return nil })

@@ -9,6 +9,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/test"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/shoal-p2p/shoal/discovery"
 )
 
 func TestNATOf(t *testing.T) {
@@ -55,7 +57,7 @@ func TestSightingsAreBounded(t *testing.T) {
 func TestPunchesGoWhereTheyMay(t *testing.T) {
 	g := newGater(Public)
 	now := time.Now()
-	g.hearsay.now = func() time.Time { return now }
+	g.hearsay = discovery.NewHearsay(func() time.Time { return now })
 	p := punchable{g}
 	const id = "/p2p/12D3KooWGRUVh7vKPYyJEMq1wyL6yYZE5P6FQXCqYcnMFwPqdTQv"
 	ask := func(addrs ...string) []string {
@@ -71,13 +73,13 @@ func TestPunchesGoWhereTheyMay(t *testing.T) {
 	if want := "/ip4/11.0.0.1/tcp/4747 /ip4/11.0.0.1/udp/4747/quic-v1 /ip6/2600::1/tcp/4747"; strings.Join(got, " ") != want {
 		t.Errorf("may be dialled: %q\nwant            %q", got, want)
 	}
-	for i := 2; i <= maxHeardDials; i++ {
+	for i := 2; i <= discovery.MaxHeardDials; i++ {
 		if len(ask("/ip4/11.0.0.1/tcp/4747")) != 1 {
 			t.Errorf("attempt %d of a minute is refused", i)
 		}
 	}
 	if got := ask("/ip4/11.0.0.1/tcp/4747"); got != nil {
-		t.Errorf("attempt %d of a minute may go to %q", maxHeardDials+1, got)
+		t.Errorf("attempt %d of a minute may go to %q", discovery.MaxHeardDials+1, got)
 	}
 	now = now.Add(time.Minute)
 	var many []string

@@ -10,7 +10,6 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/shoal-p2p/shoal/content"
-	"github.com/shoal-p2p/shoal/discovery"
 	"github.com/shoal-p2p/shoal/store"
 )
 
@@ -19,12 +18,16 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 	if len(r.Paths) == 0 {
 		return Shared{}, fmt.Errorf("%w: nothing to share", ErrUsage)
 	}
+	terms, err := n.terms(r)
+	if err != nil {
+		return Shared{}, err
+	}
 	start := time.Now()
 	var p store.Progress
 	stop := report(emit, func() Event {
 		return Event{Kind: "hashing", Bytes: p.Bytes.Load(), Total: p.Total.Load(), Files: int(p.Files.Load())}
 	})
-	share, skipped, err := n.store.Add(ctx, r.Paths, store.AddOptions{Hidden: r.Hidden, Progress: &p})
+	share, skipped, err := n.store.Add(ctx, r.Paths, store.AddOptions{Hidden: r.Hidden, Progress: &p, Access: terms.apply})
 	stop()
 	if err != nil {
 		return Shared{}, storeError(err)
@@ -35,17 +38,17 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 		}
 		share.Listed = *r.Listed
 	}
+	if terms.changed {
+		n.transfer.Revoke(share.Root)
+	}
 	n.host.settle(ctx, emit)
 	n.announce(share.Root)
+	ticket := n.ticket(share, terms.until)
 	return Shared{
-		CID: share.Root.String(), Ticket: n.ticket(share.Root, share.Name), Name: share.Name,
+		CID: share.Root.String(), Ticket: ticket.Text(), Name: share.Name, Terms: termsOf(share.Access, ticket.Until),
 		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Listed: share.Listed,
 		Skipped: skippedList(skipped),
 	}, nil
-}
-
-func (n *Node) ticket(root cid.Cid, name string) string {
-	return discovery.Ticket{Root: root, Peer: n.host.ID(), Addrs: n.host.addrs(), Name: name}.String()
 }
 
 // report emits what look returns, until stop: at once, then often enough for a progress bar.
@@ -83,7 +86,7 @@ func (n *Node) Shares(ctx context.Context) ([]Share, error) {
 		stale += len(s.Stale)
 		out = append(out, Share{
 			CID: s.Root.String(), Name: s.Name, Paths: s.Paths, Origin: origin, Bytes: s.Bytes, Files: s.Files,
-			Added: s.Added, Listed: s.Listed, Stale: skippedList(s.Stale),
+			Added: s.Added, Listed: s.Listed, Stale: skippedList(s.Stale), Terms: termsOf(s.Access, s.Access.Until),
 		})
 	}
 	n.stale.Store(int64(stale))
@@ -103,6 +106,7 @@ func (n *Node) Unshare(ctx context.Context, ref string) error {
 		return storeError(err)
 	}
 	n.withdraw(t.root)
+	n.transfer.Revoke(t.root)
 	return nil
 }
 
@@ -200,7 +204,7 @@ func (n *Node) repair(ctx context.Context, root cid.Cid, damage []store.Damage, 
 	if wanted.Count() == 0 {
 		return 0, nil
 	}
-	t, err := n.resolve(root.String(), r.Peers)
+	t, err := n.resolve(root.String(), r.Peers) // the secret of a private root lies with it
 	if err != nil {
 		return 0, err
 	}

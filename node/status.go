@@ -85,7 +85,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		ID: id.ID, Version: Version, Home: n.config.Home, PID: os.Getpid(), Network: n.config.Network,
 		Uptime: time.Since(n.started).Seconds(), Addrs: id.Addrs, Shares: len(shares), Stale: int(n.stale.Load()),
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
-		Rates: n.config.Rates, Background: n.backgroundNow(),
+		Rates: n.config.Rates, Allow: n.config.Allow, Block: n.config.Block, Background: n.backgroundNow(),
 	}
 	if r, err := n.Reach(ctx); err == nil {
 		s.Reach = &r
@@ -108,10 +108,15 @@ func resident() int64 {
 	return int64(m.Sys)
 }
 
+var errNotAdmitted = errors.New("this node does not connect with it: it is blocked, banned or not allowed, or nothing but hearsay gives its address")
+
 // brief is the part of a dial error that a person can use: libp2p lists every address on lines of its own.
 func brief(err error) string {
 	if err == nil {
 		return "no reason given"
+	}
+	if errors.Is(err, swarm.ErrGaterDisallowedConnection) {
+		return errNotAdmitted.Error()
 	}
 	var d *swarm.DialError
 	if errors.As(err, &d) {

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -48,6 +49,7 @@ type target struct {
 	peers  []peer.AddrInfo // that the user typed
 	holder *peer.AddrInfo  // that a ticket names
 	self   bool            // the ticket is this node's own
+	ticket *discovery.Ticket
 }
 
 // resolve turns a reference into a target; more are peers that the user typed.
@@ -60,7 +62,7 @@ func (n *Node) resolve(ref string, more []string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	t := target{root: r.root, path: r.Path, peers: peers}
+	t := target{root: r.root, path: r.Path, peers: peers, ticket: r.ticket}
 	switch {
 	case r.ticket == nil:
 	case r.ticket.Peer == n.host.ID():
@@ -69,4 +71,31 @@ func (n *Node) resolve(ref string, more []string) (target, error) {
 		t.holder = &peer.AddrInfo{ID: r.ticket.Peer, Addrs: r.ticket.Addrs}
 	}
 	return t, nil
+}
+
+// seek is resolve for what is to be fetched: by a ticket only as long as that is good.
+func (n *Node) seek(ref string, more []string) (target, error) {
+	t, err := n.resolve(ref, more)
+	if now := time.Now(); err == nil && t.ticket != nil && t.ticket.Expired(now) {
+		return target{}, fmt.Errorf("%w: %s", ErrExpired, over(t.ticket.Until, now))
+	}
+	return t, err
+}
+
+// over says that a time has passed, by which clock.
+func over(until, now time.Time) string {
+	const layout = "2006-01-02 15:04:05 MST"
+	return fmt.Sprintf("it was good until %s, and this machine's clock says %s", until.Local().Format(layout), now.Local().Format(layout))
+}
+
+// access is what a ticket says of who may have from this node what is fetched with it.
+func (t target) access() content.Access {
+	if t.ticket == nil {
+		return content.Access{}
+	}
+	a := content.Access{Secret: t.ticket.Secret, Limited: t.ticket.Keep}
+	if !a.Open() {
+		a.Until = t.ticket.Until
+	}
+	return a
 }

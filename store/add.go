@@ -21,6 +21,9 @@ import (
 type AddOptions struct {
 	Hidden   bool      // also names that begin with a dot
 	Progress *Progress // nil if nobody looks
+	// Access says who may have what is shared, from the moment on at which anybody can: old is what was said before, and held
+	// whether all of it was here already. nil leaves it as it was, which is for everybody at first.
+	Access func(old content.Access, held bool) content.Access
 }
 
 // Add indexes files and directories where they lie, reading each once, and returns what they are shared as. Several paths
@@ -56,7 +59,7 @@ func (s *Store) Add(ctx context.Context, paths []string, o AddOptions) (Share, [
 	if err != nil {
 		return Share{}, nil, err
 	}
-	share, err := s.addBuilt(ctx, b, sources, made)
+	share, err := s.addBuilt(ctx, b, sources, made, o)
 	if err != nil {
 		return Share{}, nil, err
 	}
@@ -65,7 +68,7 @@ func (s *Store) Add(ctx context.Context, paths []string, o AddOptions) (Share, [
 }
 
 // addBuilt puts what was built into the index.
-func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, root content.Link) (Share, error) {
+func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, root content.Link, o AddOptions) (Share, error) {
 	tree, err := walk(ctx, root.CID, b.lookup(sources[0]))
 	if errors.Is(err, content.ErrBudget) {
 		return Share{}, fmt.Errorf("share: %w: nobody could fetch it: %w", ErrRefused, err)
@@ -86,7 +89,7 @@ func (s *Store) addBuilt(ctx context.Context, b *builder, sources []*source, roo
 		files = append(files, indexed{no: uint32(no), row: f.row, hashed: f.hashed})
 	}
 	fault.Point("K3")
-	if hold, err = s.install(hold, tree, files, b.blocks); err != nil {
+	if hold, err = s.install(hold, inventory{tree, files, b.blocks, o.Access}); err != nil {
 		return Share{}, err
 	}
 	fault.Point("K4")
@@ -228,6 +231,14 @@ type indexed struct {
 	hashed bool // just now
 }
 
+// inventory is what a holding has, and who may have it, as in AddOptions.
+type inventory struct {
+	tree   *content.Tree
+	files  []indexed
+	nodes  []content.Block
+	access func(old content.Access, held bool) content.Access
+}
+
 // maxPlaces is how often one chunk of one file is put into the index. A file full of zeros needs no more.
 const maxPlaces = 4
 
@@ -250,13 +261,15 @@ func eachPlace(t *content.Tree, k fileKey, f func(content.Digest, place)) {
 
 // install puts a holding into the index, with all of its files, places and nodes, in one batch. It takes the place of one that
 // has the same root and bases, and of a tree that was waiting for its files.
-func (s *Store) install(h holding, t *content.Tree, files []indexed, nodes []content.Block) (holding, error) {
+func (s *Store) install(h holding, in inventory) (holding, error) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	b := s.index.db.NewBatch()
 	defer b.Close()
 	var replaced []holding
+	held := false
 	for _, old := range s.holdingsOf(h.Root) {
+		held = held || old.Origin != pending
 		switch {
 		case old.Origin == pending:
 			replaced = append(replaced, old)
@@ -270,7 +283,7 @@ func (s *Store) install(h holding, t *content.Tree, files []indexed, nodes []con
 	if err := s.number(b, &h); err != nil {
 		return h, err
 	}
-	kept, err := s.putNodes(b, h.ID, nodes)
+	kept, err := s.putNodes(b, h.ID, in.nodes)
 	if err != nil {
 		return h, err
 	}
@@ -281,25 +294,31 @@ func (s *Store) install(h holding, t *content.Tree, files []indexed, nodes []con
 		b.Delete(holdingKey(old.Root, old.ID), nil)
 	}
 	b.Set(holdingKey(h.Root, h.ID), h.value(), nil)
-	for _, f := range files {
+	for _, f := range in.files {
 		k := fileKey{h.ID, f.no}
 		b.Set(k.row(), f.row.value(), nil)
-		eachPlace(t, k, func(d content.Digest, p place) { b.Set(p.key(d), p.value(), nil) })
+		eachPlace(in.tree, k, func(d content.Digest, p place) { b.Set(p.key(d), p.value(), nil) })
 	}
+	access := s.Access(h.Root)
+	if in.access != nil {
+		access = in.access(access, held)
+	}
+	putAccess(b, h.Root, access)
 	if err := s.index.commit(b); err != nil {
 		return h, err
 	}
+	s.rememberAccess(h.Root, access)
 	for _, old := range replaced {
 		s.forget(old.ID)
 	}
 	s.forget(h.ID)
-	for _, f := range files {
+	for _, f := range in.files {
 		if f.hashed {
 			s.hashed.all(fileKey{h.ID, f.no})
 		}
 	}
 	s.remember(h)
-	s.trees.put(t)
+	s.trees.put(in.tree)
 	return h, nil
 }
 

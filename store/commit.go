@@ -332,8 +332,12 @@ func (d *Download) enroll(tree *content.Tree, nodes []content.Block) (Share, err
 		}
 		files = append(files, indexed{uint32(no), fileRow{path: t.path, gen: t.gen, racy: t.racy}, true})
 	}
+	var access func(content.Access, bool) content.Access
+	if !d.root.Equals(d.tree.Root) {
+		access = d.s.inherit(d.tree.Root)
+	}
 	fault.Point("K12")
-	if h, err = d.s.install(h, tree, files, nodes); err != nil {
+	if h, err = d.s.install(h, inventory{tree, files, nodes, access}); err != nil {
 		return Share{}, err
 	}
 	return d.s.shareOf([]holding{h}), nil

@@ -288,6 +288,7 @@ func TestCutRowsAreErrors(t *testing.T) {
 	h := holding{ID: 7, Root: root, Origin: Shared, Name: "name", Added: time.Unix(5, 6), Bases: []base{{Path: "/a", Prefix: "p"}}}
 	f := fileRow{path: "a/b", gen: generation{1, 2, 3, -4, 5}}
 	m := mark{true, "gone"}
+	a := content.Access{Secret: must(content.ParseSecret([]byte("sixteen bytes..."))), Until: time.Unix(9, 0), Limited: true, Peers: []string{"a"}}
 	for name, row := range map[string]struct {
 		value []byte
 		parse func([]byte) error
@@ -295,6 +296,7 @@ func TestCutRowsAreErrors(t *testing.T) {
 		"holding": {h.value(), func(b []byte) error { _, err := parseHolding(holdingKey(root, 7), b); return err }},
 		"file":    {f.value(), func(b []byte) error { _, err := parseFile(b); return err }},
 		"mark":    {m.value(), func(b []byte) error { _, _, err := parseMark(fileKey{}.mark(), b); return err }},
+		"access":  {accessValue(a), func(b []byte) error { _, _, err := parseAccess(accessKey(root), b); return err }},
 	} {
 		for n := range row.value {
 			if err := row.parse(row.value[:n]); !errors.Is(err, ErrCorrupt) {
@@ -317,6 +319,8 @@ func FuzzRows(f *testing.F) {
 	f.Add(fileKey{1, 2}.row(), fileRow{path: "a/b", gen: generation{1, 2, 3, -4, 5}}.value())
 	f.Add(p.key(content.Digest{9}), p.value())
 	f.Add(fileKey{1, 2}.mark(), mark{true, "gone"}.value())
+	secret := must(content.ParseSecret([]byte("sixteen bytes...")))
+	f.Add(accessKey(root), accessValue(content.Access{Secret: secret, Until: time.Unix(9, 0), Limited: true, Peers: []string{"a", "b"}}))
 	f.Add([]byte{rowHolding}, binary.AppendUvarint(nil, 1<<63))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		if h, err := parseHolding(key, value); err == nil {
@@ -332,6 +336,11 @@ func FuzzRows(f *testing.F) {
 		if p, err := parsePlace(key, value); err == nil {
 			if again, err := parsePlace(p.key(content.Digest(key[1:33])), p.value()); err != nil || again != p {
 				t.Errorf("place: %+v became %+v, %v", p, again, err)
+			}
+		}
+		if root, a, err := parseAccess(key, value); err == nil {
+			if again, a2, err := parseAccess(accessKey(root), accessValue(a)); err != nil || again != root || !reflect.DeepEqual(a2, a) {
+				t.Errorf("access: %v %+v became %v %+v, %v", root, a, again, a2, err)
 			}
 		}
 		if k, m, err := parseMark(key, value); err == nil {

@@ -25,6 +25,7 @@ import (
 //	l CID                          this root is listed for neighbours to see; nothing in it
 //	v key                          a row of the shelf, which belongs to the rooms above
 //	/ …                            a record of somebody else, see Datastore
+//	a CID                          who may have a root; there is none for those that everybody may have
 //
 // A file's number is that of its entry in the tree of the holding's root. A CID begins with 0x01 or 0x12, and so is never
 // the beginning of another one of the other version.
@@ -39,6 +40,7 @@ const (
 	rowMark    = 'x'
 	rowListed  = 'l'
 	rowShelf   = 'v'
+	rowAccess  = 'a'
 )
 
 type holdingID uint32

@@ -37,6 +37,7 @@ type Share struct {
 	Added  time.Time
 	Listed bool      // neighbours may see it
 	Stale  []Skipped // files that are not what they were, sorted by path
+	Access content.Access
 }
 
 // Skipped is a file that was left out or no longer counts, and why, in words for a user.
@@ -71,6 +72,7 @@ func (s *Store) shareOf(list []holding) Share {
 	first := list[0]
 	out := Share{
 		Root: first.Root, Name: first.Name, Origin: Fetched, Bytes: first.Bytes, Files: first.Files, Added: first.Added,
+		Access: s.Access(first.Root),
 	}
 	for _, h := range list {
 		if h.Origin == Shared {
@@ -143,10 +145,17 @@ func (s *Store) remove(h holding) error {
 		return err
 	}
 	b.Delete(holdingKey(h.Root, h.ID), nil)
+	last := len(s.holdingsOf(h.Root)) == 1
+	if last {
+		putAccess(b, h.Root, content.Access{})
+	}
 	if err := s.index.commit(b); err != nil {
 		return err
 	}
 	s.forget(h.ID)
+	if last { // only now: until then somebody could have had it who may not
+		s.rememberAccess(h.Root, content.Access{})
+	}
 	return nil
 }
 

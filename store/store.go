@@ -39,6 +39,8 @@ type Store struct {
 	holdings map[holdingID]holding
 	marks    map[fileKey]mark
 	listed   map[cid.Cid]struct{}
+	access   map[cid.Cid]content.Access // of roots that not everybody may have
+	aliases  map[cid.Cid]cid.Cid        // of private ones, to their roots
 
 	dirs  *handles[baseKey, *os.Root]
 	files *handles[fileKey, *os.File]
@@ -88,6 +90,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 	s := &Store{
 		home: home, workers: c.Workers,
 		holdings: make(map[holdingID]holding), marks: make(map[fileKey]mark), listed: make(map[cid.Cid]struct{}),
+		access: make(map[cid.Cid]content.Access), aliases: make(map[cid.Cid]cid.Cid),
 		dirs: newHandles[baseKey, *os.Root](openDirs, openIdle), files: newHandles[fileKey, *os.File](openFiles, openIdle),
 		trees: newTrees(), hashed: newHashed(), sync: syncFile, syncAll: syncAll, folds: folds, maxLoss: syncBytes,
 	}
@@ -106,7 +109,7 @@ func openOn(c Config, fsys vfs.FS) (*Store, error) {
 	return s, nil
 }
 
-// load reads what is kept in memory: the holdings, what is known to be wrong, and what is listed.
+// load reads what is kept in memory: the holdings, what is known to be wrong, what is listed, and who may have what.
 func (s *Store) load() error {
 	err := s.index.scan([]byte{rowHolding}, func(k, v []byte) (bool, error) {
 		h, err := parseHolding(k, v)
@@ -124,7 +127,7 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	return s.index.scan([]byte{rowListed}, func(k, _ []byte) (bool, error) {
+	err = s.index.scan([]byte{rowListed}, func(k, _ []byte) (bool, error) {
 		root, err := content.DecodeCID(k[1:])
 		if err != nil {
 			return false, fmt.Errorf("%w: %w", errRow, err)
@@ -132,6 +135,10 @@ func (s *Store) load() error {
 		s.listed[root] = struct{}{}
 		return true, nil
 	})
+	if err != nil {
+		return err
+	}
+	return s.loadAccess()
 }
 
 // Close gives the home back. Nothing of the store may be in use. A second Close does nothing.

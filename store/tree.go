@@ -61,21 +61,40 @@ func (s *Store) chunkLength(d content.Digest) (int, error) {
 // Whole says that everything below c is held here, as opposed to nothing or only its tree: c is a root that is shared or was
 // fetched, or lies inside one. Files that changed since do not count against it.
 func (s *Store) Whole(c cid.Cid) bool {
+	return s.within(c, func(h holding) bool { return h.Origin != pending })
+}
+
+// Public is Whole for everybody: c lies inside a root that everybody may have.
+func (s *Store) Public(c cid.Cid) bool {
+	return s.within(c, func(h holding) bool { return h.Origin != pending && s.Access(h.Root).Open() })
+}
+
+// within says that c is the root of a holding that counts, or lies inside one.
+func (s *Store) within(c cid.Cid, counts func(holding) bool) bool {
 	d, ok := content.DigestOf(c)
 	if !ok {
 		return false
 	}
-	whole := false
-	err := s.index.scan(refPrefix(d), func(k, _ []byte) (bool, error) {
-		h, ok := s.holding(holdingID(binary.BigEndian.Uint32(k[len(k)-4:])))
-		whole = ok && h.Origin != pending
-		return !whole, nil
-	})
-	if err != nil || whole || c.Prefix().Codec != cid.Raw {
-		return whole && err == nil
+	found := false
+	look := func(id []byte) {
+		h, ok := s.holding(holdingID(binary.BigEndian.Uint32(id)))
+		found = ok && counts(h)
 	}
-	_, err = s.chunkLength(d)
-	return err == nil
+	err := s.index.scan(refPrefix(d), func(k, _ []byte) (bool, error) {
+		look(k[len(k)-4:])
+		return !found, nil
+	})
+	if err != nil || found || c.Prefix().Codec != cid.Raw {
+		return found && err == nil
+	}
+	err = s.index.scan(placePrefix(d), func(k, _ []byte) (bool, error) {
+		if len(k) != placeKeySize {
+			return false, errRow
+		}
+		look(k[1+len(d):])
+		return !found, nil
+	})
+	return found && err == nil
 }
 
 // Tree returns the shape of a root whose inner nodes are all in the index: one that is shared or was fetched, one inside of

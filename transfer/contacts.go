@@ -169,9 +169,9 @@ func (x *Session) dial(p peer.ID, learnt bool) {
 			return
 		}
 		l := x.link(str, wire.NewReader(x.svc.sips(str)))
-		l.contact = c
+		l.contact, l.secret = c, x.key()
 		c.state, c.link, c.addr, c.err = Asking, l, str.Conn().RemoteMultiaddr().String(), nil
-		l.say(x.hello())
+		l.say(x.hello(l))
 		x.shapeOffered(l)
 		x.start(l)
 	})

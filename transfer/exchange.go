@@ -54,10 +54,6 @@ type standing struct {
 	heardOf int       // the reader's: peers that it has named to us
 }
 
-func (x *Session) hello() wire.Hello {
-	return wire.Hello{Root: x.root, Session: x.exchange.number, Unlisted: x.svc.introducer == nil}
-}
-
 // arrive notes that both sides have said hello on l.
 func (x *Session) arrive(l *link) {
 	l.since = time.Now()

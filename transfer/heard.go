@@ -56,8 +56,12 @@ func (l *link) take(m wire.Message) error {
 	}
 	switch m := m.(type) {
 	case wire.Hello:
-		if l.greeted || !m.Root.Equals(x.root) {
+		if l.greeted || !l.about(m) {
 			return errOutOfTurn
+		}
+		if !l.holds(m) {
+			x.turnAway(l)
+			return nil
 		}
 		l.greeted, l.hello = true, m
 		x.contactJoined(l)

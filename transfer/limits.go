@@ -45,6 +45,12 @@ const (
 	tellAgain        = time.Second           // before it is looked again how a peer is reached: identify takes a moment
 	tellTries        = 10 * time.Second      // for which that is done
 
+	// Proofs that are of no use: so many at once, and so many a second. Who looks for a private root asks each peer twelve times a
+	// minute; 128 bits are not guessed at any rate, but looking costs time.
+	guessBurst, peerGuesses     = 60, 1.0
+	addrGuessBurst, addrGuesses = 300, 5.0
+	maxGuessers                 = 4096 // peers, and as many addresses, that are remembered for it
+
 	leastWrite  = 32 << 10        // bytes that a peer must take in writeTimeout
 	maxQueued   = 1 << 20         // bytes of control frames that wait for one peer; more means that it does not read
 	maxEarly    = 16384           // messages, and ranges in them, that are kept of a peer until the tree is known

@@ -43,6 +43,7 @@ type link struct {
 	spare   []*arrival          // arrivals to use again
 
 	// The loop's.
+	secret   content.Secret // that both sides hold, of a private root
 	contact  *contact
 	greeted  bool           // both sides have said hello
 	joined   bool           // the engine knows it

@@ -16,7 +16,7 @@ func TestNoPathOnWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	harmless := []string{"bool", "uint32", "uint64", "cid.Cid", "Code", "[]content.Range", "[]Piece", "[]Peer", "[][]byte", "[]byte"}
+	harmless := []string{"bool", "uint32", "uint64", "cid.Cid", "Code", "[]content.Range", "[]Piece", "[]Peer", "[][]byte", "[]byte", "Proof"}
 	texts := map[string]bool{"Hello.Name": true}
 	seen := 0
 	ast.Inspect(file, func(n ast.Node) bool {

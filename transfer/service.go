@@ -60,6 +60,8 @@ type Config struct {
 	Ban func(peer.ID)
 	// Introducer makes peers of one root known to each other; nil leaves them alone.
 	Introducer Introducer
+	// Doors know who may have what; nil lets everybody have everything.
+	Doors Doors
 	// Log receives what a user does not need to see; nil discards it.
 	Log *slog.Logger
 	// Workers hash and write chunks, per session; zero means one a core.
@@ -77,6 +79,7 @@ type Service struct {
 	keep       Keeper
 	ban        func(peer.ID)
 	introducer Introducer
+	doors      *doorkeeper
 	log        *slog.Logger
 	workers    int
 	slots      *slots // of all uploads
@@ -103,6 +106,7 @@ func New(c Config) *Service {
 	s := &Service{
 		host: c.Host, library: c.Library, keep: c.Keep, ban: c.Ban, log: c.Log, workers: c.Workers,
 		introducer: c.Introducer,
+		doors:      newDoorkeeper(c.Doors, c.Host.ID()),
 		slots:      newSlots(uploadSlots),
 		stalls:     newStalls(),
 		exempt:     c.Exempt,
@@ -211,11 +215,12 @@ func (s *Service) greet(str network.Stream) error {
 	if !ok {
 		return refuse(str, wire.ByeProtocol)
 	}
-	session, code := s.serving(hello.Root)
+	root, secret := s.doors.admit(hello, str.Conn())
+	session, code := s.serving(root)
 	if session == nil {
 		return refuse(str, code)
 	}
-	if !session.admit(str, in, hello) {
+	if !session.admit(str, in, hello, secret) {
 		return refuse(str, wire.ByeNotHere)
 	}
 	return nil

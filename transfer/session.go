@@ -31,20 +31,28 @@ type Sink interface {
 type SessionOptions struct {
 	Tree  *content.Tree // when it is known already
 	Leech bool          // take only: nothing that arrives is kept where it could be served from
+
+	Probe bool // only find out who has the root: not even its tree is asked for
+
+	// Secret is that of a ticket to a private root. Without one, the session takes the secret with which the root is kept here.
+	Secret content.Secret
 }
 
 // Session is one root and the peers that care about it. Its methods may be called from any goroutine.
 type Session struct {
-	svc   *Service
-	root  cid.Cid
-	leech bool
-	idle  time.Duration // without links for this long the loop ends; zero: only with its context
+	svc    *Service
+	root   cid.Cid
+	leech  bool
+	probe  bool
+	secret content.Secret
+	idle   time.Duration // without links for this long the loop ends; zero: only with its context
 
-	posts chan func()  // what the loop is to do next
-	jobs  chan arrived // from readers to workers
-	ended chan struct{}
-	group *errgroup.Group
-	ctx   context.Context
+	posts  chan func()  // what the loop is to do next
+	jobs   chan arrived // from readers to workers
+	ended  chan struct{}
+	group  *errgroup.Group
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	shapeKnown chan struct{} // closed when the tree is known
 
@@ -80,12 +88,12 @@ func (s *Service) Session(root cid.Cid, o SessionOptions) *Session { return s.ne
 
 func (s *Service) newSession(root cid.Cid, o SessionOptions) *Session {
 	x := &Session{
-		svc: s, root: root, leech: o.Leech,
+		svc: s, root: root, leech: o.Leech || o.Probe, probe: o.Probe, secret: o.Secret,
 		posts: make(chan func(), 256), jobs: make(chan arrived, 2*s.workers), ended: make(chan struct{}),
 		shapeKnown: make(chan struct{}),
 		links:      make(map[engine.Peer]*link),
 		contacts:   make(map[peer.ID]*contact),
-		exchange:   newExchange(o.Leech),
+		exchange:   newExchange(o.Leech || o.Probe),
 		quietAt:    time.Now(),
 	}
 	if o.Tree != nil {
@@ -104,7 +112,7 @@ func (x *Session) Run(ctx context.Context) error {
 func (x *Session) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	x.group, x.ctx = new(errgroup.Group), ctx
+	x.group, x.ctx, x.cancel = new(errgroup.Group), ctx, cancel
 	for range x.svc.workers {
 		x.group.Go(func() error { x.work(); return nil })
 	}
@@ -364,11 +372,12 @@ func (x *Session) with(p engine.Peer, f func(*link)) {
 	}
 }
 
-// admit takes over a stream that a peer opened and greeted; false when the session has just ended.
-func (x *Session) admit(str network.Stream, in *wire.Reader, hello wire.Hello) bool {
+// admit takes over a stream that a peer opened and greeted, with a secret that it holds if the root is private; false when the
+// session has just ended.
+func (x *Session) admit(str network.Stream, in *wire.Reader, hello wire.Hello, secret content.Secret) bool {
 	return x.post(func() {
 		l := x.link(str, in)
-		l.hello = hello
+		l.hello, l.secret = hello, secret
 		if !x.crossed(l) {
 			x.welcome(l)
 		}
@@ -378,7 +387,7 @@ func (x *Session) admit(str network.Stream, in *wire.Reader, hello wire.Hello) b
 // welcome answers a stream that a peer opened.
 func (x *Session) welcome(l *link) {
 	l.greeted = true
-	l.say(x.hello())
+	l.say(x.hello(l))
 	x.start(l)
 	x.contactJoined(l)
 	x.join(l)

@@ -42,7 +42,7 @@ func (x *Session) knowsShape() bool {
 // shapeOffered asks the peer of l for the tree if nobody is being asked. The first peer is asked before it has answered our
 // hello, which saves a round trip when it has the root; when it has not, the next one is asked that said it has.
 func (x *Session) shapeOffered(l *link) {
-	if l.treeless || x.knowsShape() || x.shape.from != nil || x.shape.err != nil {
+	if x.probe || l.treeless || x.knowsShape() || x.shape.from != nil || x.shape.err != nil {
 		return
 	}
 	if x.shape.walk == nil {

@@ -205,14 +205,15 @@ type member struct {
 	*shelf
 	host  *pipeHost
 	trust *trust
+	locks *locks
 }
 
 func (w *world) member(name string) *member { return w.limited(name, Rates{}, nil) }
 
 // limited is a member with limits on rates, but for the connections that are exempt.
 func (w *world) limited(name string, r Rates, exempt func(network.Conn) bool) *member {
-	m := &member{shelf: newShelf(), host: w.net.host(name), trust: new(trust)}
-	m.Service = New(Config{Host: m.host, Library: m.shelf, Workers: 2, Introducer: m.trust, Rates: r, Exempt: exempt, Ban: func(p peer.ID) {
+	m := &member{shelf: newShelf(), host: w.net.host(name), trust: new(trust), locks: newLocks()}
+	m.Service = New(Config{Host: m.host, Library: m.shelf, Workers: 2, Introducer: m.trust, Doors: m.locks, Rates: r, Exempt: exempt, Ban: func(p peer.ID) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.bans[m.host.id] == nil {

@@ -73,15 +73,15 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 	}
 	root.SetVersionTemplate(versionText())
 	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
+	root.SetOut(redacting{a.out})
+	root.SetErr(redacting{a.err})
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "where the node keeps its identity and its index (or SHOAL_HOME)")
 	a.typed.flags(flags)
 	flags.BoolVar(&a.json, "json", false, "print JSON on standard output, one object a line; an error is the last one (with cat: on standard error)")
 	flags.BoolVar(&a.verbose, "verbose", false, "log what the node does on standard error")
 	root.AddCommand(
-		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(), a.findCommand(),
+		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(), a.findCommand(), a.ticketCommand(), a.inspectCommand(),
 		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.unlistCommand(), a.nearbyCommand(),
 		a.peersCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(),
 		a.idCommand(), a.versionCommand(), exitCodesTopic(),
@@ -160,9 +160,10 @@ func interrupted(ctx context.Context) bool {
 	return errors.As(context.Cause(ctx), &i)
 }
 
-// remark prints a line for the user that is no part of the output.
+// remark prints a line for the user that is no part of the output. A ticket never is in one: whatever is quoted, standard error
+// ends up in logs.
 func (a *app) remark(format string, args ...any) {
-	fmt.Fprintln(a.err, content.Printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(a.err, content.Printable(node.Redact(fmt.Sprintf(format, args...))))
 }
 
 // log is where the node writes what it does.
@@ -170,7 +171,17 @@ func (a *app) log() *slog.Logger {
 	if !a.verbose {
 		return nil
 	}
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewTextHandler(redacting{a.err}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// redacting takes tickets out of the lines of a log.
+type redacting struct{ w io.Writer }
+
+func (r redacting) Write(line []byte) (int, error) {
+	if _, err := io.WriteString(r.w, node.Redact(string(line))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // onTerminal tells whether a stream is a terminal that understands more than lines.

@@ -28,6 +28,8 @@ type peer interface {
 	Unlist(ctx context.Context, ref string) error
 	Nearby(context.Context, func(node.Event)) ([]node.Neighbour, error)
 	Doctor(context.Context, node.DoctorRequest, func(node.Event)) (node.Diagnosis, error)
+	Ticket(context.Context, node.TicketRequest) (node.Ticketed, error)
+	Inspect(context.Context, node.InspectRequest, func(node.Event)) (node.Inspected, error)
 	Peers(context.Context) ([]node.PeerStatus, error)
 	Status(context.Context) (node.Status, error)
 	Identity(context.Context) (node.Identity, error)
@@ -159,6 +161,12 @@ func (a *app) join(ctx context.Context) (*session, error) {
 			"start that node with them ('shoal status' shows those it has), or leave them away",
 		}
 	}
+	if len(a.typed.Allow)+len(a.typed.Block) > 0 {
+		return nil, &advised{
+			usage("a node runs on this home already (process %d), so --allow and --block come too late", r.about.PID),
+			"start that node with them ('shoal status' shows those it has), or leave them away",
+		}
+	}
 	return &session{peer: r, remote: r, ctx: ctx, close: func() error { return nil }}, nil
 }
 
@@ -181,8 +189,8 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 	}
 	n, err := a.open(ctx, node.Config{
 		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Name: set.Name, Log: a.log(),
-		Rates: set.Rates, DHTPrefix: set.DHTPrefix, Switches: set.Switches, Bootstrapper: a.bootstrapper,
-		RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
+		Rates: set.Rates, DHTPrefix: set.DHTPrefix, Allow: set.Allow, Block: set.Block, Switches: set.Switches,
+		Bootstrapper: a.bootstrapper, RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
 	})
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ Whatever else there is to say, errors of --json included, goes to standard error
 	cmd.Flags().Int64Var(&length, "length", 0, "bytes to write (default: to the end)")
 	from.flags(cmd)
 	a.rateFlags(cmd)
+	a.listFlags(cmd)
 	return cmd
 }
 

@@ -24,7 +24,7 @@ probable cause of what does not, and the next step. Ends with exit code 1 if som
 
 With a ticket, a multiaddr that ends in /p2p/ID, or the ID of a peer that 'shoal nearby' lists, it also measures the path there: how
 it is reached, the round trip, what one raw stream carries (at most 128 MiB and 2 seconds each way), and what would hold up a get.
-With -, it reads a ticket from standard input.`,
+With -, it reads a ticket from standard input, with @FILE from a file.`,
 		Example: "  shoal doctor\n  shoal doctor shoal1…\n  shoal doctor /ip4/192.168.1.7/tcp/4747/p2p/12D3KooW…",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,7 +32,7 @@ With -, it reads a ticket from standard input.`,
 			if len(args) > 0 {
 				request.Ref = args[0]
 			}
-			if request.Ref == "-" { // a ticket, which need not stand where other users of this machine can read it
+			if request.Ref == "-" || strings.HasPrefix(request.Ref, "@") { // a ticket, which need not stand where other users of this machine can read it
 				ref, err := a.ref(request.Ref)
 				if err != nil {
 					return err

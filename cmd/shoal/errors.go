@@ -63,6 +63,10 @@ var outcomes = []outcome{
 		node.ErrBusy, "busy", 8, "another process holds the home and does not answer",
 		"wait for that process or end it, or use another home with --home",
 	},
+	{
+		node.ErrExpired, "expired", 9, "the ticket has expired",
+		"ask whoever made it for a new one ('shoal ticket CID' there), and look whether the clocks are right",
+	},
 	{node.ErrStopped, "interrupted", exitInterrupted, "interrupted (^C, SIGTERM); serve, share, seeding and watching end with 0 then", ""},
 	{errPipe, "pipe", 141, "the reader of the output left", ""},
 	{errNoNode, "no_node", exitOther, "anything else", "start one with 'shoal serve'"},
@@ -158,7 +162,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	if errors.As(err, &told) {
 		return o.exit
 	}
-	f := failure{Code: o.code, Message: err.Error(), Hint: a.hint(err, o)}
+	f := failure{Code: o.code, Message: node.Redact(err.Error()), Hint: a.hint(err, o)}
 	if a.json {
 		w := a.out
 		if a.verb == "cat" {

@@ -38,6 +38,8 @@ type fake struct {
 	unshare  func(ref string) error
 	unlist   func(ref string) error
 	nearby   func(func(node.Event)) ([]node.Neighbour, error)
+	ticket   func(node.TicketRequest) (node.Ticketed, error)
+	inspect  func(node.InspectRequest) (node.Inspected, error)
 	peers    func() ([]node.PeerStatus, error)
 	status   func() (node.Status, error)
 	identity func() (node.Identity, error)
@@ -125,6 +127,20 @@ func (f *fake) Nearby(_ context.Context, emit func(node.Event)) ([]node.Neighbou
 		return nil, nil
 	}
 	return f.nearby(emit)
+}
+
+func (f *fake) Ticket(_ context.Context, r node.TicketRequest) (node.Ticketed, error) {
+	if f.ticket == nil {
+		return node.Ticketed{CID: aCID, Ticket: "shoal1aaaa"}, nil
+	}
+	return f.ticket(r)
+}
+
+func (f *fake) Inspect(_ context.Context, r node.InspectRequest, _ func(node.Event)) (node.Inspected, error) {
+	if f.inspect == nil {
+		return node.Inspected{CID: aCID}, nil
+	}
+	return f.inspect(r)
 }
 
 func (f *fake) Peers(context.Context) ([]node.PeerStatus, error) {

@@ -45,8 +45,8 @@ func (a *app) getCommand() *cobra.Command {
 		Use:   "get REF",
 		Short: "Fetch a file or a directory",
 		Long: `Fetches what REF names, verifies every byte, and puts it into place when all of it is there. An interrupted get is taken up by
-the same command. REF is a CID, a CID with a path inside it (CID/docs/a.txt), a ticket, a ticket with a path, or - to read one
-of these from standard input, so that a ticket need not stand in the list of processes.
+the same command. REF is a CID, a CID with a path inside it (CID/docs/a.txt), a ticket, a ticket with a path, or, so that a ticket
+need not stand in the list of processes, - to read one of these from standard input, or @FILE to read it from a file.
 
 Without -o, it is called as the ticket says, or by the last part of the path, or by its CID.
 
@@ -76,6 +76,7 @@ follow, and one "seeded" when that is over.`,
 	cmd.Flags().Var(&seed, "seed", "how long to go on serving what was fetched, such as 10m, or 'forever'; 0 is not at all")
 	from.flags(cmd)
 	a.rateFlags(cmd)
+	a.listFlags(cmd)
 	return cmd
 }
 
@@ -88,25 +89,56 @@ type typedRef struct {
 // maxRef is longer than every ticket with a path.
 const maxRef = 16 << 10 // bytes
 
-// ref understands a reference before a node is asked; "-" reads it from standard input.
+// ref understands a reference before a node is asked; "-" reads it from standard input, and "@FILE" from a file.
 func (a *app) ref(text string) (typedRef, error) {
-	if text == "-" {
-		if a.onTerminal(a.in) {
-			a.remark("paste a CID or a ticket, and press enter:")
-		}
-		line, err := bufio.NewReader(io.LimitReader(a.in, maxRef)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return typedRef{}, err
-		}
-		if text = strings.TrimSpace(line); text == "" {
-			return typedRef{}, usage("nothing came on standard input")
-		}
+	var err error
+	if file, named := strings.CutPrefix(text, "@"); named {
+		text, err = refInFile(file)
+	} else if text == "-" {
+		text, err = a.refOnInput()
+	}
+	if err != nil {
+		return typedRef{}, err
 	}
 	r, err := node.ParseRef(text)
 	if err != nil {
 		return typedRef{}, err
 	}
 	return typedRef{r, text}, nil
+}
+
+func (a *app) refOnInput() (string, error) {
+	if a.onTerminal(a.in) {
+		a.remark("paste a CID or a ticket, and press enter:")
+	}
+	line, err := bufio.NewReader(io.LimitReader(a.in, maxRef)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	if line = strings.TrimSpace(line); line == "" {
+		return "", usage("nothing came on standard input")
+	}
+	return line, nil
+}
+
+// refInFile reads a file that holds one reference.
+func refInFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", usage("the ticket cannot be read: %s", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxRef+1))
+	text := strings.TrimSpace(string(b))
+	switch {
+	case err != nil:
+		return "", usage("the ticket cannot be read: %s", err)
+	case len(b) > maxRef:
+		return "", usage("%s is too large for a ticket: more than %d bytes", path, maxRef)
+	case text == "" || strings.ContainsAny(text, "\r\n"):
+		return "", usage("%s does not hold one ticket or CID and nothing else", path)
+	}
+	return text, nil
 }
 
 // destination is where a get writes, as an absolute path.

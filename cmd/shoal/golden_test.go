@@ -38,7 +38,31 @@ func hostile() *fake {
 			CID: aCID, Name: all, Paths: []string{"/home/u/" + all}, Origin: "shared", Bytes: 123456789, Files: 1234567,
 			Added: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 			Stale: []node.Skipped{{Path: all, Reason: "changed\x1b[2J"}}, Listed: true,
+			Terms: node.Terms{
+				Private: true, Limited: true, Allow: []string{"12D3KooWPeer\x1b[2J"}, Expires: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+			},
 		}}, nil
+	}
+	n.ticket = func(node.TicketRequest) (node.Ticketed, error) {
+		return node.Ticketed{CID: aCID, Ticket: "shoal1aaaa", Name: all, Terms: node.Terms{
+			Private: true, Expires: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+		}}, nil
+	}
+	n.inspect = func(node.InspectRequest) (node.Inspected, error) {
+		x := node.Inspected{
+			CID: aCID, Path: "d/" + all, Name: all, Kind: "dir", Bytes: 1_234_567, Files: 1234, Claimed: true, Here: true, More: 1200,
+			Holders: []node.Holder{
+				{Peer: "12D3KooWPeer", Addr: "/ip4/10.0.0.7/tcp/4001"}, {Peer: "12D3KooWOther\x1b[2J", Addr: "/ip4/10.0.0.8/tcp/1/p2p-circuit\u202e", Relayed: true},
+			},
+			Ticket: &node.TicketFacts{
+				Peer: "12D3KooWPeer\x1b[2J", Addrs: []string{"/ip4/10.0.0.7/tcp/4001", "/ip4/10.0.0.7/tcp/1\u202e"}, Private: true, Keep: true,
+				Expires: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC), Expired: true,
+			},
+		}
+		for i, name := range names {
+			x.Entries = append(x.Entries, node.Entry{Path: "d/" + name, Kind: "file", CID: aCID, Size: int64(i) * 1_000_003})
+		}
+		return x, nil
 	}
 	n.nearby = func(emit func(node.Event)) ([]node.Neighbour, error) {
 		emit(node.Event{Kind: "finding", Message: "listening for neighbours for 2.5 s"})
@@ -158,6 +182,8 @@ func TestHostileNamesRender(t *testing.T) {
 		{"doctor-path", []string{"doctor", "/ip4/10.0.0.8/tcp/1/p2p/12D3KooWOther"}},
 		{"unlist", []string{"unlist", aCID}},
 		{"unshare", []string{"unshare", aCID}},
+		{"ticket", []string{"ticket", aCID}},
+		{"inspect", []string{"inspect", aCID}},
 	} {
 		for _, suffix := range []string{"", "-json"} {
 			t.Run(c.name+suffix, func(t *testing.T) {

@@ -32,6 +32,7 @@ name is an object with path, kind, cid and size.`,
 	}
 	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "list what is below, too")
 	from.flags(cmd)
+	a.listFlags(cmd)
 	return cmd
 }
 

@@ -45,6 +45,7 @@ func register(c *gateway.Control, p peer, who about) {
 	on(c, "check", p.Check)
 	on(c, "doctor", p.Doctor)
 	on(c, "find", p.Find)
+	on(c, "inspect", p.Inspect)
 	ask(c, "shares", p.Shares)
 	ask(c, "peers", p.Peers)
 	ask(c, "status", p.Status)
@@ -59,6 +60,9 @@ func register(c *gateway.Control, p peer, who about) {
 	})
 	gateway.Handle(c, "nearby", func(ctx context.Context, _ none, emit func(any)) ([]node.Neighbour, error) {
 		return p.Nearby(ctx, func(e node.Event) { emit(e) })
+	})
+	gateway.Handle(c, "ticket", func(ctx context.Context, r node.TicketRequest, _ func(any)) (node.Ticketed, error) {
+		return p.Ticket(ctx, r)
 	})
 	gateway.HandleStream(c, "cat", func(ctx context.Context, r node.CatRequest, w io.Writer, emit func(any)) error {
 		return p.Cat(ctx, r, w, func(e node.Event) { emit(e) })
@@ -167,6 +171,14 @@ func (r *remote) Unlist(ctx context.Context, ref string) error {
 
 func (r *remote) Nearby(ctx context.Context, emit func(node.Event)) ([]node.Neighbour, error) {
 	return call[none, []node.Neighbour](ctx, r, "nearby", none{}, emit)
+}
+
+func (r *remote) Ticket(ctx context.Context, q node.TicketRequest) (node.Ticketed, error) {
+	return call[node.TicketRequest, node.Ticketed](ctx, r, "ticket", q, nil)
+}
+
+func (r *remote) Inspect(ctx context.Context, q node.InspectRequest, emit func(node.Event)) (node.Inspected, error) {
+	return call[node.InspectRequest, node.Inspected](ctx, r, "inspect", q, emit)
 }
 
 func (r *remote) Peers(ctx context.Context) ([]node.PeerStatus, error) {

@@ -24,6 +24,7 @@ and return as soon as they are done.`,
 	cmd.Flags().BoolVar(&a.bootstrapper, "bootstrapper", false, "be a node that others begin with (--bootstrap); it must be reachable for them")
 	a.rateFlags(cmd)
 	a.relayFlags(cmd)
+	a.listFlags(cmd)
 	return cmd
 }
 

@@ -26,6 +26,8 @@ type settings struct {
 	Bootstrap  []string
 	DHTPrefix  string
 	Name       string // that neighbours are told
+	Allow      []string
+	Block      []string
 	RelayPeers []string
 	IsRelay    bool
 	Relay      node.RelayService // used if IsRelay
@@ -74,6 +76,10 @@ func (a *app) settings() (settings, error) {
 	take(a, &set.Relay.Circuits, a.typed.Relay.Circuits, "relay-circuits")
 	take(a, &set.Relay.Duration, a.typed.Relay.Duration, "relay-time")
 	take(a, &set.Relay.Data, a.typed.Relay.Data, "relay-data")
+	if len(a.typed.Allow) > 0 { // 'share' has a flag of this name that means something else
+		set.Allow = a.typed.Allow
+	}
+	take(a, &set.Block, a.typed.Block, "block")
 	take(a, &set.Rates.Up, a.typed.Rates.Up, "up-rate")
 	take(a, &set.Rates.Down, a.typed.Rates.Down, "down-rate")
 	take(a, &set.Rates.PeerUp, a.typed.Rates.PeerUp, "peer-up-rate")
@@ -132,6 +138,8 @@ type config struct {
 	Circuits     int          `yaml:"relay-circuits"`
 	RelayTime    string       `yaml:"relay-time"`
 	RelayData    string       `yaml:"relay-data"`
+	Allow        []string     `yaml:"allow"`
+	Block        []string     `yaml:"block"`
 	UpRate       string       `yaml:"up-rate"`
 	DownRate     string       `yaml:"down-rate"`
 	PeerUpRate   string       `yaml:"peer-up-rate"`
@@ -151,6 +159,7 @@ func parseConfig(text []byte) (settings, error) {
 		RelayPeers: c.RelayPeers, IsRelay: c.Relay,
 		Relay: node.RelayService{Allow: c.RelayAllow, Reservations: c.RelayNodes, Circuits: c.Circuits},
 		Rates: node.Rates{ExemptLAN: c.ExemptLAN},
+		Allow: c.Allow, Block: c.Block,
 	}
 	if c.Network != "" && !c.Network.Known() {
 		return settings{}, fmt.Errorf("network: %q is none of isolated, lan, public", c.Network)

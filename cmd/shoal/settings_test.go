@@ -36,11 +36,16 @@ down-rate: 1000000
 peer-up-rate: 20Mbit
 peer-down-rate: 800k
 exempt-lan: true
+allow: [12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8]
+block:
+  - 12D3KooWJ3BqAU6uMmuXWTNKaYm1xnQkNdSLxZKsHYGjQTYxmZKa
 `))
 	want := settings{
 		Network: node.Public, Listen: []string{"/ip4/0.0.0.0/tcp/4747"},
 		Bootstrap:  []string{"ipfs", "/ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
 		DHTPrefix:  "/acme",
+		Allow:      []string{"12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
+		Block:      []string{"12D3KooWJ3BqAU6uMmuXWTNKaYm1xnQkNdSLxZKsHYGjQTYxmZKa"},
 		Switches:   node.Switches{NoMDNS: true, NoDHT: true, NoRelay: true, NoUPnP: true},
 		RelayPeers: []string{"/ip4/192.0.2.2/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"}, IsRelay: true,
 		Relay: node.RelayService{

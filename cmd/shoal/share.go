@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"unicode/utf8"
 
@@ -14,16 +13,23 @@ import (
 )
 
 func (a *app) shareCommand() *cobra.Command {
-	var hidden, listed bool
+	var request node.ShareRequest
+	var listed bool
+	var expires term
+	var qr bool
 	cmd := &cobra.Command{
 		Use:   "share PATH…",
 		Short: "Share files and directories where they lie",
 		Long: `Hashes files and directories, prints the CID and the ticket of what they hold, and serves them from where they lie; nothing is
 copied. Several paths are shared as one directory.
 
+Whoever can reach this node and knows the CID can fetch it, unless --private or --allow say otherwise. With --private only those
+with the ticket can, which holds a secret; they give it to each other, and to nobody else. With --allow only those peers can;
+they need no ticket, but should fetch with it, because then they give nothing on. 'shoal unshare' ends either.
+
 With a node running ('shoal serve'), the command returns, and the node goes on serving. Otherwise it serves by itself until it
 is interrupted.`,
-		Example: "  shoal share ~/Pictures\n  shoal share --json report.pdf notes.txt",
+		Example: "  shoal share ~/Pictures\n  shoal share --private --expires 24h --qr report.pdf\n  shoal share --json report.pdf notes.txt",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("PATH is missing")
@@ -31,7 +37,10 @@ is interrupted.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			request := node.ShareRequest{Hidden: hidden}
+			if err := a.checkQR(qr); err != nil {
+				return usage("%s", err)
+			}
+			request.Expires = expires.seconds()
 			if cmd.Flags().Changed("listed") {
 				request.Listed = &listed
 			}
@@ -45,16 +54,21 @@ is interrupted.`,
 				}
 				request.Paths = append(request.Paths, abs)
 			}
-			return a.share(cmd.Context(), request)
+			return a.share(cmd.Context(), request, qr)
 		},
 	}
-	cmd.Flags().BoolVar(&hidden, "hidden", false, "share names that begin with a dot, too")
+	cmd.Flags().BoolVar(&request.Hidden, "hidden", false, "share names that begin with a dot, too")
 	cmd.Flags().BoolVar(&listed, "listed", false, "show it to neighbours who ask ('shoal nearby'); --listed=false stops that")
+	cmd.Flags().BoolVar(&request.Private, "private", false, "only for those who have the ticket")
+	cmd.Flags().StringSliceVar(&request.Allow, "allow", nil, "peer IDs: only for them")
+	cmd.Flags().Var(&expires, "expires", "how long the ticket is good for, such as 30m, 24h or 7d (default: for ever)")
+	cmd.Flags().BoolVar(&qr, "qr", false, "draw the ticket as a QR code, too")
+	a.blockFlag(cmd)
 	a.rateFlags(cmd)
 	return cmd
 }
 
-func (a *app) share(ctx context.Context, request node.ShareRequest) error {
+func (a *app) share(ctx context.Context, request node.ShareRequest, qr bool) error {
 	shared := false
 	err := a.with(ctx, func(ctx context.Context, s *session) error {
 		if !shared {
@@ -63,7 +77,7 @@ func (a *app) share(ctx context.Context, request node.ShareRequest) error {
 			if err != nil {
 				return err
 			}
-			if err := a.printShared(result); err != nil && s.remote != nil {
+			if err := a.printShared(result, qr); err != nil && s.remote != nil {
 				return err
 			}
 			shared = true
@@ -91,12 +105,15 @@ func (a *app) serveShared(ctx context.Context, s *session) error {
 	return s.remote.stay(ctx)
 }
 
-func (a *app) printShared(s node.Shared) error {
+func (a *app) printShared(s node.Shared, qr bool) error {
 	if a.json {
 		return printJSON(a.out, s)
 	}
 	a.printSkipped(s.Skipped)
-	_, err := fmt.Fprintf(a.out, "cid     %s\nticket  %s\n", s.CID, s.Ticket)
+	err := a.printTicket(s.CID, s.Ticket, s.Terms)
+	if err == nil && qr {
+		err = a.printQR(s.Ticket)
+	}
 	a.remark("shared %s: %s, %s", content.Printable(s.Name), count(s.Files, "file", "files"), took(s.Bytes, s.Seconds))
 	if s.Listed {
 		a.remark("neighbours who ask can see it; 'shoal unlist %s' ends that", s.CID)

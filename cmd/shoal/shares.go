@@ -51,6 +51,9 @@ func (a *app) printShares(list []node.Share) error {
 		}
 		text := fmt.Sprintf("%s  %s\n  %s, %s, %s%s %s: %s\n", s.CID, content.Printable(s.Name), size(s.Bytes),
 			count(s.Files, "file", "files"), listed, content.Printable(s.Origin), day(s.Added), strings.Join(paths, ", "))
+		if terms := termsText(s.Terms); terms != "" {
+			text += "  " + terms + "\n"
+		}
 		for _, f := range s.Stale {
 			text += fmt.Sprintf("  not served: %s: %s\n", content.Printable(f.Path), content.Printable(f.Reason))
 		}

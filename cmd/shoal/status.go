@@ -68,6 +68,12 @@ func statusText(s node.Status, each bool) string {
 	row("serves", "%s", shares)
 	row("traffic", "%s received, %s sent", size(s.Down), size(s.Up))
 	row("besides", "%s received, %s sent in the last minute, none of it content", rate(s.Background.DownRate), rate(s.Background.UpRate))
+	if n := len(s.Allow); n > 0 {
+		row("allows", "%s and nobody else", count(n, "peer", "peers"))
+	}
+	if n := len(s.Block); n > 0 {
+		row("blocks", "%s", count(n, "peer", "peers"))
+	}
 	if text := limits(s.Rates); text != "" {
 		row("limits", "%s", text)
 	}

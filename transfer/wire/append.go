@@ -76,6 +76,7 @@ const (
 	fieldName     = 1
 	fieldSession  = 3
 	fieldUnlisted = 5
+	fieldProof    = 7
 )
 
 func appendHello(dst []byte, m Hello) ([]byte, error) {
@@ -94,6 +95,9 @@ func appendHello(dst []byte, m Hello) ([]byte, error) {
 	}
 	if m.Unlisted {
 		fields = appendField(fields, fieldUnlisted, nil)
+	}
+	if m.Proof != (Proof{}) {
+		fields = appendField(fields, fieldProof, m.Proof[:])
 	}
 	if 1+len(fields) > MaxHello {
 		return dst, fail(frameHello, Misuse, "size")

@@ -63,7 +63,7 @@ func TestBadBodies(t *testing.T) {
 		{"B59: the first type that is not known", raw(frame(len(frameNames))), Version},
 		{"B59: type 255", raw(255), Version},
 
-		{"B60: an unknown optional field", raw(frameHello, field(0, id), field(7, []byte("later"))), 0},
+		{"B60: an unknown optional field", raw(frameHello, field(0, id), field(9, []byte("later"))), 0},
 		{"B60: an unknown optional field without a value", raw(frameHello, field(0, id), field(33, nil)), 0},
 		{"B59: an unknown required field", raw(frameHello, field(0, id), field(2, nil)), Version},
 		{"a tag beyond all", raw(frameHello, field(0, id), field(maxTag+1, nil)), Version},
@@ -89,6 +89,11 @@ func TestBadBodies(t *testing.T) {
 		{"hello: a session one byte longer", raw(frameHello, field(0, id), field(3, long[:9])), Malformed},
 		{"hello: session zero", raw(frameHello, field(0, id), field(3, make([]byte, 8))), Malformed},
 		{"hello: unlisted", raw(frameHello, field(0, id), field(5, nil)), 0},
+		{"hello: a proof", raw(frameHello, field(0, id), field(7, long[:32])), 0},
+		{"hello: a proof one byte short", raw(frameHello, field(0, id), field(7, long[:31])), Malformed},
+		{"hello: a proof one byte longer", raw(frameHello, field(0, id), field(7, long[:33])), Malformed},
+		{"hello: an empty proof", raw(frameHello, field(0, id), field(7, nil)), Malformed},
+		{"hello: a proof of zeros", raw(frameHello, field(0, id), field(7, make([]byte, 32))), Malformed},
 		{"hello: unlisted, with something", raw(frameHello, field(0, id), field(5, []byte{1})), Malformed},
 
 		{"tree ask: the most to skip", raw(frameTreeAsk, MaxChunks), 0},
@@ -553,6 +558,7 @@ func TestErrorsDoNotEcho(t *testing.T) {
 		raw(frameHello, field(0, []byte(secret))),
 		raw(frameHello, field(0, root(t).Bytes()), field(1, []byte(secret+"\xff"))),
 		raw(frameHello, field(0, root(t).Bytes()), field(2, []byte(secret))),
+		raw(frameHello, field(0, root(t).Bytes()), field(7, []byte(secret))),
 		raw(99, secret),
 	} {
 		if _, err := Parse(b); err == nil || bytes.Contains([]byte(err.Error()), []byte("secret")) || len(err.Error()) > 100 {

@@ -102,6 +102,29 @@
 //
 // A peer that wants no part in this sends no Peers, ignores those that come, and says hello with field 5.
 //
+// # Private roots
+//
+// The holders of a secret, 16 bytes that came to them with a ticket, can exchange a root that nobody else learns of. Neither
+// the secret nor the root's CID is ever sent. In place of the CID field 0 carries an alias, and field 7 proves that the sender
+// knows the secret:
+//
+//	alias = the CIDv1, raw, whose sha2-256 digest is MAC("shoal private root", root)
+//	proof = MAC("shoal private proof", root, the sender's peer ID, the receiver's peer ID)
+//
+// MAC is HMAC-SHA256 with the secret as its key over its arguments, each behind its length in four bytes, big end first; the
+// root is a binary CID, and peer IDs are bytes. Both hellos carry the same alias and a proof of their own.
+//
+// The alias is the same for all holders, so that a root is found among many with one look-up, and a peer can be asked without
+// being told what for. What it then knows, the alias, brings it nothing without a proof. The proof is bound to both identities,
+// which the connection has made certain: who receives one can neither use it elsewhere nor send it back. It needs no fresh
+// number, for only its sender could send it to the same receiver again, and that one could always make it anew. It ends with
+// the secret: who withdraws a ticket changes the secret.
+//
+// A peer does not act on a stream about a private root before it has seen a proof on it, whoever opened the stream: then it is a
+// member like any other, gives what it has, and is told of the others. Who sends none or a wrong one, or is not on the list of
+// those who may have a root, gets what somebody gets who asks for a root that is not there: ByeNotHere and nothing else.
+// Proofs are compared in constant time. Who sends many that are of no use is not listened to for a while, and cannot tell.
+//
 // # Two streams at once
 //
 // Two peers that learn of each other at the same moment both dial. A stream is a double of another one when its opener's
@@ -141,7 +164,8 @@
 //
 // Fields stand in ascending order of their tags. Field 0 is the root, a binary CID, and must be there. Field 1 is a name for
 // the root in UTF-8, of at most MaxName bytes. Field 3 is the number of the sender's session, eight bytes, big end first,
-// not zero. Field 5 has no bytes and asks not to be named to others. Of fields that it does not know, a receiver skips those
+// not zero. Field 5 has no bytes and asks not to be named to others. Field 7 is a proof of 32 bytes, not all zero, which makes
+// field 0 an alias. Of fields that it does not know, a receiver skips those
 // with an odd tag and refuses the hello if one has an even tag.
 //
 // A new type of frame, or a new code, may be sent only to a peer whose hello has shown, by an odd field, that it knows it.

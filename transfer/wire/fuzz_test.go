@@ -16,7 +16,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(body(f, frame))
 		}
 	}
-	f.Add(raw(frameHello, field(0, root(f).Bytes()), field(7, []byte("later"))))
+	f.Add(raw(frameHello, field(0, root(f).Bytes()), field(9, []byte("later"))))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m, err := Parse(in)
 		if err != nil {

@@ -12,14 +12,20 @@ type Message interface{ frame() frame }
 
 // Hello opens a stream in each direction and names the root that all of it is about.
 type Hello struct {
-	Root cid.Cid
-	Name string // what the sender calls the root, UTF-8, at most MaxName bytes; a hint, not checked to be safe, often empty
+	Root cid.Cid // of a private root the alias
+	Name string  // what the sender calls the root, UTF-8, at most MaxName bytes; a hint, not checked to be safe, often empty
 
 	// Session is the same number, chosen at random, on all streams that the sender opens or answers for one purpose, so that
 	// two peers that call each other at the same moment notice. Zero: it answers nobody about this root.
 	Session  uint64
 	Unlisted bool // the sender does not want other peers to be told of it
+
+	// Proof shows that the sender holds the secret of a private root. It is all zero otherwise.
+	Proof Proof
 }
+
+// Proof is what content.Secret.Proof makes.
+type Proof [content.ProofSize]byte
 
 // TreeAsk asks for the inner nodes of the root, in walk order, but for the first Skip of them.
 type TreeAsk struct{ Skip uint32 }

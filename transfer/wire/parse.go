@@ -290,6 +290,10 @@ func (in *input) hello() Hello {
 			if m.Unlisted = true; len(value) > 0 {
 				in.fail(Malformed, "unlisted")
 			}
+		case tag == fieldProof:
+			if copy(m.Proof[:], value); len(value) != len(m.Proof) || m.Proof == (Proof{}) {
+				in.fail(Malformed, "proof")
+			}
 		case tag%2 == 0:
 			in.fail(Version, "required field")
 		}

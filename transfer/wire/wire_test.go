@@ -46,6 +46,7 @@ func samples(t testing.TB) []Message {
 		Hello{Root: root(t), Name: strings.Repeat("n", MaxName)},
 		Hello{Root: root(t), Session: 1},
 		Hello{Root: root(t), Name: "a name", Session: math.MaxUint64, Unlisted: true},
+		Hello{Root: root(t), Session: 1, Proof: Proof{1, 31: 2}},
 		TreeAsk{},
 		TreeAsk{Skip: MaxChunks},
 		Nodes{},
