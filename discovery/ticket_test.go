@@ -217,7 +217,7 @@ func TestTicketThroughARelay(t *testing.T) {
 		addrs = append(addrs, ma.StringCast(fmt.Sprintf("/ip4/11.0.0.%d/udp/4747/quic-v1/p2p/%s/p2p-circuit", i+1, peerOther)))
 	}
 	addrs = append(addrs, ma.StringCast("/ip4/11.0.0.1/udp/4747/quic-v1"), addrs[0])
-	got, err := ParseTicket(Ticket{Root: root(t), Peer: peerID(t, peerOne), Addrs: addrs}.String())
+	got, err := ParseTicket(Ticket{Root: root(t), Peer: peerID(t, peerOne), Addrs: addrs}.Text())
 	want := append([]string{"/ip4/11.0.0.1/udp/4747/quic-v1"}, texts(addrs[:maxRelayed])...)
 	if err != nil || !slices.Equal(texts(got.Addrs), want) {
 		t.Errorf("got %q, %v, want %q", texts(got.Addrs), err, want)
@@ -225,7 +225,7 @@ func TestTicketThroughARelay(t *testing.T) {
 	for i := range MaxAddrs {
 		addrs = append(addrs, ma.StringCast(fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", 2000+i)))
 	}
-	got, err = ParseTicket(Ticket{Root: root(t), Peer: peerID(t, peerOne), Addrs: addrs}.String())
+	got, err = ParseTicket(Ticket{Root: root(t), Peer: peerID(t, peerOne), Addrs: addrs}.Text())
 	if n := len(got.Addrs); err != nil || n != MaxAddrs || got.Addrs[n-1].String() != addrs[maxRelayed-1].String() {
 		t.Errorf("with many other addresses: got %q, %v, want the relays at the end of %d", texts(got.Addrs), err, MaxAddrs)
 	}

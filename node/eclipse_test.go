@@ -35,6 +35,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/content"
 	"github.com/shoal-p2p/shoal/discovery"
+	"github.com/shoal-p2p/shoal/store"
 	"github.com/shoal-p2p/shoal/transfer"
 )
 
@@ -281,7 +282,7 @@ func (b *bed) tree() *content.Tree {
 // node makes a node of a host, with a file if tree is not nil. It looks for peers with the DHT if told so.
 func (b *bed) node(i int, tree *content.Tree, sources ...discovery.Source) *Node {
 	h := &netHost{Host: b.hosts[i], gater: b.gaters[i]}
-	n := &Node{config: Config{Network: LAN}, host: h}
+	n := &Node{config: Config{Network: LAN}, host: h, store: new(store.Store)} // an empty one, that is asked who may have the root
 	n.finder = discovery.NewFinder(discovery.FinderConfig{Host: h, Sources: sources})
 	n.transfer = transfer.New(transfer.Config{
 		Host: h.Host, Library: only{b, tree}, Introducer: introducer{h}, Ban: func(p peer.ID) { n.distrust(p) },

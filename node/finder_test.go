@@ -122,7 +122,7 @@ func TestTicketWithAnothersAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lie := discovery.Ticket{Root: r.root, Peer: newID(t), Addrs: a.host.addrs()}.String()
+	lie := discovery.Ticket{Root: r.root, Peer: newID(t), Addrs: a.host.addrs()}.Text()
 	_, err = b.Fetch(t.Context(), FetchRequest{Ref: lie, Dest: filepath.Join(b.dir, "f"), Timeout: 8}, ignore)
 	if !errors.Is(err, ErrNoPeer) || !strings.Contains(err.Error(), "the node that the ticket names (1 found, 1 unreachable") {
 		t.Errorf("error %v, expected that the ticket's node could not be reached there", err)

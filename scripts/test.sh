@@ -12,6 +12,7 @@ want ssh openssh-client
 want sshd openssh-server
 want ip iproute2
 want nft nftables
+want miniupnpd miniupnpd
 want gcc gcc
 want mkfs.ext4 e2fsprogs
 want mount mount
@@ -36,7 +37,7 @@ else
 	printf 'no C compiler, so no race detector\n'
 fi
 
-go test "${race[@]}" -timeout 10m ./...
+go test "${race[@]}" -timeout 25m ./...
 
 if [ "$(id -u)" != 0 ] || ! unshare --mount true 2>/dev/null || [ ! -e /dev/loop-control ]; then
 	printf 'no mounts or no loop devices here, so no power cut is tried\n'

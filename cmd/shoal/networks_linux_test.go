@@ -148,8 +148,9 @@ func TestWhatANetworkTells(t *testing.T) {
 		{[]string{"--network", "lan", "--no-mdns"}, none, none, none},
 		{[]string{"--network", "lan", "--no-dht"}, none, some, some}, // get asks the neighbours
 		{[]string{"--network", "lan", "--no-mdns", "--no-dht"}, none, none, none},
-		{[]string{"--network", "public", "--no-mdns"}, none, none, none},
-		{[]string{"--network", "public", "--no-mdns", "--bootstrap", stranger}, some, none, none},
+		{[]string{"--network", "public", "--no-mdns", "--no-upnp"}, none, none, none},
+		{[]string{"--network", "public", "--no-mdns"}, some, none, none}, // the router is asked to forward a port
+		{[]string{"--network", "public", "--no-mdns", "--no-upnp", "--bootstrap", stranger}, some, none, none},
 	} {
 		t.Run(strings.Join(c.flags, " "), func(t *testing.T) {
 			m := newMachine(t)
