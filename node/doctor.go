@@ -27,6 +27,8 @@ type facts struct {
 	rules     string
 	rulesErr  error
 	neighbour []asked
+	dhts      []tableFacts
+	reach     *Reach // nil unless the network is public
 	disk      store.Disk
 	diskErr   error
 	now       time.Time
@@ -70,6 +72,12 @@ func (n *Node) examine(ctx context.Context, emit func(Event)) (facts, error) {
 		f.trouble, f.report = n.mdns.Trouble(), n.mdns.Report()
 	}
 	f.neighbour = n.askNeighbours(ctx)
+	for _, d := range n.dhts {
+		f.dhts = append(f.dhts, tableFacts{routeNames[d.Routes()[0]], d.Size(), d.Trouble()})
+	}
+	if r, err := n.Reach(ctx); err == nil {
+		f.reach = &r
+	}
 	f.rules, f.rulesErr = firewallRules(ctx)
 	emit(Event{Kind: "note", Message: "trying the disk"})
 	f.disk, f.diskErr = n.store.TryDisk(ctx)
@@ -203,15 +211,6 @@ func (f facts) firewall() Finding {
 		}
 	}
 	return Finding{Check: "firewall", State: Good, Detail: "none on this machine that drops by default"}
-}
-
-// wide is about what lies beyond the local network.
-func (f facts) wide() []Finding {
-	var out []Finding
-	for _, check := range []string{"nat", "reachability", "dht", "relay"} {
-		out = append(out, Finding{Check: check, State: Unasked, Detail: "not asked in network " + string(f.network)})
-	}
-	return out
 }
 
 func (f facts) clock() Finding {

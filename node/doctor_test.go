@@ -56,6 +56,18 @@ func TestDiagnoses(t *testing.T) {
 		{"a slow disk", func(f *facts) { f.disk.Write = 1e6 }, "disk speed", Doubtful, "SD card"},
 		{"a disk that syncs slowly", func(f *facts) { f.disk.Sync = time.Second }, "disk speed", Doubtful, "busy"},
 		{"a read-only disk", func(f *facts) { f.diskErr, f.disk.Write = errors.New("read-only file system"), 0 }, "disk speed", Failed, "read-only"},
+		{"a DHT without nodes", func(f *facts) { f.dhts = []tableFacts{{"the DHT", 0, errors.New("no other node of it is known yet")}} }, "dht", Doubtful, "--bootstrap"},
+		{"a DHT", func(f *facts) { f.dhts = []tableFacts{{"the DHT", 7, nil}} }, "dht", Good, "7 nodes"},
+		{"no DHT", func(f *facts) {}, "dht", Unasked, "switched off"},
+		{"not public", func(f *facts) {}, "nat", Unasked, "not asked in network lan"},
+		{"a symmetric NAT", func(f *facts) { f.reach = &Reach{TCP: NATCone, UDP: NATSymmetric} }, "nat", Doubtful, "forward port"},
+		{"a cone NAT", func(f *facts) { f.reach = &Reach{TCP: NATCone, UDP: NATCone} }, "nat", Good, "cone"},
+		{"nobody outside", func(f *facts) { f.reach = &Reach{TCP: NATUnknown, UDP: NATUnknown} }, "nat", Doubtful, "--bootstrap"},
+		{"a public address", func(f *facts) { f.reach = &Reach{Open: []string{"/ip4/11.0.0.1/tcp/4747"}} }, "reachability", Good, "11.0.0.1"},
+		{"shut from outside", func(f *facts) { f.reach = &Reach{Closed: []string{"/ip4/11.0.0.1/tcp/4747"}} }, "reachability", Doubtful, "forwarded port"},
+		{"no relay", func(f *facts) { f.reach = &Reach{TCP: NATCone} }, "relay", Doubtful, "--relay-peer"},
+		{"a relay", func(f *facts) { f.reach = &Reach{TCP: NATCone, Relays: []string{"x"}} }, "relay", Good, "1 relay"},
+		{"no relay needed", func(f *facts) { f.reach = &Reach{TCP: NATNone} }, "relay", Good, "none is needed"},
 		{"isolated", func(f *facts) { f.network, f.report, f.neighbour = Isolated, discovery.Report{}, nil }, "multicast", Unasked, "isolated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
