@@ -42,6 +42,7 @@ const (
 	paceOver  = 1.1
 	paceLeast = 1e6             // bytes a second; a queue behind less than that is short, or hopeless
 	paceStep  = 1.05            // by how much that must change before the kernel is told
+	paceAfter = time.Second     // since it last rose: a connection that is only getting into its stride must not be held
 	peakTime  = 5 * time.Second // for which the fastest is remembered, and again as long at most
 
 	// What is seen of the line is measured over at least this much: a message that waits for its turn says nothing.
@@ -53,6 +54,7 @@ type wireRate struct {
 	mu          sync.Mutex
 	peak, older float64 // the fastest rate since turn, and in the time before, in bytes a second
 	turn        time.Time
+	rose        time.Time // when a rate was last seen that was more than ever
 }
 
 // seen notes that a connection had something to send all the time, and sent so many bytes a second.
@@ -62,14 +64,17 @@ func (l *wireRate) seen(rate float64, now time.Time) {
 	if now.Sub(l.turn) > peakTime {
 		l.older, l.peak, l.turn = l.peak, 0, now
 	}
+	if rate > paceStep*max(l.peak, l.older) {
+		l.rose = now
+	}
 	l.peak = max(l.peak, rate)
 }
 
 // pace is how fast one connection may send; 0: as it likes.
-func (l *wireRate) pace() float64 {
+func (l *wireRate) pace(now time.Time) float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := max(l.peak, l.older); p > 0 && p < slowLink {
+	if p := max(l.peak, l.older); p > 0 && p < slowLink && now.Sub(l.rose) >= paceAfter {
 		return max(paceOver*p, paceLeast)
 	}
 	return 0
@@ -88,7 +93,7 @@ func newBacklog(c any, l *wireRate) *backlog {
 
 // adjust has the kernel take much ahead or little, by the rate, and keep to the line's. Callers hold mu.
 func (b *backlog) adjust() {
-	pace := b.line.pace()
+	pace := b.line.pace(time.Now())
 	rate := b.rate
 	if rate == 0 {
 		rate = pace // of others, which is the best guess
