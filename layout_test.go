@@ -38,7 +38,7 @@ type purity struct {
 }
 
 var rooms = map[string]room{
-	"cmd/shoal": {imports: []string{"node", "gateway", "ipfs", "testnet"}, prints: true},
+	"cmd/shoal": {imports: []string{"node", "gateway", "ipfs", "testnet", "testnet/report"}, prints: true},
 	"node":      {imports: []string{"transfer", "discovery", "store", "store/fault"}, libp2p: true},
 	"transfer":  {imports: []string{"transfer/engine", "transfer/wire"}, libp2p: true},
 	"transfer/engine": {pure: &purity{
@@ -65,12 +65,19 @@ var rooms = map[string]room{
 	"store/fault": {},
 	"ipfs":        {imports: []string{"store"}, libp2p: true, boxo: true},
 	"gateway":     {boxo: true},
-	"testnet":     {imports: []string{"node"}, libp2p: true},
+	"testnet": {imports: []string{
+		"node", "gateway",
+		"transfer/sim",  // one of its grounds
+		"transfer/wire", // impostors speak it
+	}, libp2p: true},
+
+	"testnet/report":  {imports: []string{"testnet"}},
+	"testnet/virtual": {imports: []string{"testnet", "node"}, libp2p: true}, // for tests alone: it imports testing
 
 	// Programs that build, check and measure; no part of shoal imports them.
-	"scripts/bench":     {prints: true},
+	"scripts/bench":     {imports: []string{"testnet"}, prints: true},
 	"scripts/simulate":  {imports: []string{"transfer/sim"}, prints: true},
-	"scripts/swarm":     {imports: []string{"transfer/wire"}, libp2p: true, prints: true},
+	"scripts/swarm":     {imports: []string{"testnet", "transfer/wire"}, libp2p: true, prints: true},
 	"scripts/vulncheck": {prints: true},
 }
 

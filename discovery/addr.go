@@ -112,6 +112,13 @@ func throughRelay(a ma.Multiaddr) (at ma.Multiaddr, relay peer.ID) {
 	return at, relay
 }
 
+// nextHop is what is dialled to get to an address: itself, or the relay that it leads through.
+func nextHop(a ma.Multiaddr) (e endpoint, relay peer.ID, ok bool) {
+	at, relay := throughRelay(a)
+	e, ok = parseEndpoint(at)
+	return e, relay, ok
+}
+
 // best returns the addresses of a peer at which it could be reached, itself or through one relay, without those that name another
 // peer, each once, ranked, at most MaxAddrs. They come without /p2p/ of the peer.
 func best(id peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
@@ -127,8 +134,7 @@ func best(id peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 	seen := make(map[from]bool)
 	for _, a := range addrs[:min(len(addrs), maxRead)] {
 		a, named := bare(a)
-		at, relay := throughRelay(a)
-		e, ok := parseEndpoint(at)
+		e, relay, ok := nextHop(a)
 		if !ok || !e.plausible() || named != "" && named != id || relay == id || seen[from{e, relay}] {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 // asker decides when to ask who is there. Every answer for all to hear is a packet for every machine on the link, and there are as
 // many answers as nodes: fifty nodes that each ask once a minute, as zeroconf does, keep a link busy with 100 KB a second. So
 // only the first questions, which have answers that go to the asker alone, are a node's own. After that one node's question serves
-// all (RFC 6762, section 7.3): whoever hears it waits anew. Somebody who asks all the time keeps nobody hidden by that, because
+// all (RFC 6762, section 7.3), in IPv4 and IPv6 together: whoever hears it waits anew. Somebody who asks all the time keeps nobody hidden by that, because
 // everybody answers.
 type asker struct {
 	began  time.Time

@@ -94,3 +94,33 @@ func TestTurnstile(t *testing.T) {
 		t.Errorf("let in %d packets of all addresses and counted %d, want %d", in, len(g.from), maxPackets)
 	}
 }
+
+// Who is asked in one family of addresses answers in both, so that asking in the other one as well would double the noise.
+func TestAQuestionServesBothFamilies(t *testing.T) {
+	neighbour, self := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.1")
+	all, err := question(DefaultService, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := question(DefaultService, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what     string
+		packet   []byte
+		from     netip.Addr
+		answered int // families in which nobody needs to ask for a while
+	}{
+		{"a neighbour's question to all", all, neighbour, 2},
+		{"our own question to all", all, self, 2},
+		{"a neighbour's question for itself", alone, neighbour, 0},
+	} {
+		m := &MDNS{service: DefaultService, asked: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}}
+		r := &round{m: m, place: &place{own: map[netip.Addr]bool{self: true}}, asked: m.asked[0], spoke: make(chan struct{}, 1)}
+		r.hear(c.packet, c.from)
+		if got := len(m.asked[0]) + len(m.asked[1]); got != c.answered {
+			t.Errorf("%s keeps %d families from asking, want %d", c.what, got, c.answered)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (m *MDNS) round(ctx context.Context, six bool, p *place, moved <-chan struc
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	r := &round{m: m, place: p, shared: shared, own: own, asked: make(chan struct{}, 1), spoke: make(chan struct{}, 1)}
+	r := &round{m: m, place: p, shared: shared, own: own, asked: m.asked[family(six)], spoke: make(chan struct{}, 1)}
 	group.Go(func() error { return r.listen(shared) })
 	group.Go(func() error { return r.listen(own) })
 	group.Go(func() error { return r.ask(ctx) })
@@ -74,9 +74,9 @@ type round struct {
 	m           *MDNS
 	place       *place
 	shared, own *socket
-	asked       chan struct{} // holds a token when somebody else has asked
-	spoke       chan struct{} // holds a token when somebody was heard
-	ending      atomic.Bool   // the sockets are being closed
+	asked       <-chan struct{} // see MDNS
+	spoke       chan struct{}   // holds a token when somebody was heard
+	ending      atomic.Bool     // the sockets are being closed
 }
 
 // maxPacket is the longest mDNS packet (RFC 6762, section 17); what is longer is cut off, and then not understood.
@@ -114,13 +114,13 @@ func (r *round) hear(b []byte, from netip.Addr) {
 		}
 	}
 	if here && p.asks { // our own question, or that of a neighbour on this machine: either way all have been asked
-		token(r.asked)
+		r.m.allAsked()
 		return
 	}
 	r.m.tally.received.Add(int64(len(b)))
 	if p.asks {
 		r.m.tally.asked.Add(1)
-		token(r.asked)
+		r.m.allAsked()
 	}
 	if len(p.answers) > 0 {
 		r.m.tally.heard.Add(1)
@@ -131,7 +131,22 @@ func (r *round) hear(b []byte, from netip.Addr) {
 	}
 }
 
-func token(c chan struct{}) {
+// allAsked notes that somebody asked everybody. Whoever answers with zeroconf does so in both families, whichever it was asked in.
+func (m *MDNS) allAsked() {
+	for _, c := range m.asked {
+		token(c)
+	}
+}
+
+// family is the place of IPv4 or IPv6 in a pair.
+func family(six bool) int {
+	if six {
+		return 1
+	}
+	return 0
+}
+
+func token(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
-	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/namespace"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
@@ -18,7 +18,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
-	mh "github.com/multiformats/go-multihash"
 )
 
 // DHTConfig says in which DHT a node takes part, and how.
@@ -30,13 +29,11 @@ type DHTConfig struct {
 	Records   datastore.Batching // keeps what others announce, and what we do; not closed
 	// Usable reports whether an address can mean anything in this DHT. Others are neither passed on, nor dialled, nor believed.
 	Usable func(netip.Addr) bool
-}
-
-// Announcer tells others that this node has roots, and tells them again before they forget, until the roots are withdrawn.
-type Announcer interface {
-	Announce(roots ...cid.Cid) error
-	// Withdraw ends that. Who was told forgets in a day or two.
-	Withdraw(roots ...cid.Cid) error
+	// Note takes the addresses of a node that is remembered, as hearsay, and reports whether there is a way to it; nil takes them as they are.
+	Note func(peer.AddrInfo) bool
+	// Here are the networks that this machine has a foot in: what is remembered of a node is for the one from which it was reached. Nil
+	// means that it does not matter.
+	Here func() []netip.Prefix
 }
 
 // DHT is one Kademlia DHT: a table of who has which root, kept by everybody together. Roots are announced by kad-dht's sweeping
@@ -69,14 +66,18 @@ func (d *DHT) open(more []dht.Option) (err error) {
 		dht.ProtocolPrefix(protocol.ID(d.config.Prefix)),
 		dht.Mode(d.config.Mode),
 		dht.Concurrency(lookups),
+		dht.Resiliency(nearest),
 		dht.BootstrapPeers(d.config.Bootstrap...),
-		dht.Datastore(namespace.Wrap(d.config.Records, datastore.NewKey("/dht/"+d.config.Route))),
+		dht.Datastore(dated{namespace.Wrap(d.config.Records, datastore.NewKey("/dht/"+d.config.Route))}),
 		dht.AddressFilter(d.usable),
 		dht.QueryFilter(func(_ any, p peer.AddrInfo) bool { return len(d.usable(p.Addrs)) > 0 }),
 		dht.RoutingTableFilter(func(_ any, p peer.ID) bool { return d.near(p) }),
 	}
 	if d.config.Prefix != string(dht.DefaultPrefix) {
 		options = append(options, dht.DisableValues()) // we keep none, and strangers need not either
+	}
+	if d.config.Route == RouteLANDHT {
+		options = append(options, dht.RoutingTableRefreshPeriod(refreshLAN))
 	}
 	if d.config.Route == RouteDHT {
 		options = append(options, dht.RoutingTablePeerDiversityFilter(dht.NewRTPeerDiversityFilter(d.host, maxPerSubnetBucket, maxPerSubnet)))
@@ -93,20 +94,26 @@ func (d *DHT) openProvider() (err error) {
 	if d.keys, err = keystore.NewKeystore(namespace.Wrap(records, datastore.NewKey("roots"))); err != nil {
 		return err
 	}
+	state := namespace.Wrap(records, datastore.NewKey("state"))
 	d.provider, err = provider.New(
 		provider.WithHost(d.host), provider.WithRouter(d.dht), provider.WithMessageSender(d.dht.MessageSender()),
 		provider.WithReplicationFactor(d.dht.BucketSize()), provider.WithSelfAddrs(d.dht.FilteredAddrs),
-		provider.WithKeystore(d.keys), provider.WithDatastore(namespace.Wrap(records, datastore.NewKey("state"))),
-		provider.WithDhtType(d.config.Route),
+		provider.WithKeystore(d.keys), provider.WithDatastore(state), provider.WithDhtType(d.config.Route),
+		provider.WithResumeCycle(!ahead(context.Background(), state, time.Now())),
 	)
 	return err
 }
 
-// Close leaves the DHT.
+// Close leaves the DHT, and writes down whom it knows.
 func (d *DHT) Close() error {
 	var err error
+	if d.dht != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		_ = d.remember(ctx, time.Now()) // a hint for the next start, which does without
+	}
 	if d.provider != nil {
-		err = d.provider.Close()
+		err = errors.Join(err, d.provider.Close())
 	}
 	if d.keys != nil {
 		err = errors.Join(err, d.keys.Close())
@@ -156,101 +163,4 @@ func (d *DHT) Trouble() error {
 		return errors.New("no other node of it is known yet")
 	}
 	return nil
-}
-
-// Meet lets the DHT know of a peer that may be part of it. It dials as long as few are known, and blocks until that ends.
-func (d *DHT) Meet(ctx context.Context, info peer.AddrInfo) {
-	if d.Size() >= enoughKnown || d.host.Network().Connectedness(info.ID) != network.NotConnected {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, meetTime)
-	defer cancel()
-	_ = d.host.Connect(ctx, info) // who speaks the protocol is taken in when it has said so
-}
-
-// Run finds the way into the DHT, and back into it when all whom it knew have gone, until ctx ends.
-func (d *DHT) Run(ctx context.Context) {
-	for pause := joinPause; ctx.Err() == nil; pause = min(2*pause, joinPauseMost) {
-		for _, info := range d.config.Bootstrap {
-			d.Meet(ctx, info)
-		}
-		_ = d.dht.Bootstrap(ctx) // who has been met is asked for others
-		if d.Size() > 0 {
-			pause = joinPauseMost
-		}
-		wait(ctx, nil, pause)
-	}
-}
-
-// Providers yields providers of root as nodes of the DHT name them, at most MaxProviders and never this node. The channel is
-// closed when all who could know have been asked, or when ctx ends; who does not read on must end it.
-func (d *DHT) Providers(ctx context.Context, root cid.Cid) <-chan Finding {
-	out := make(chan Finding)
-	go func() {
-		defer close(out)
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		found := d.dht.FindProvidersAsync(ctx, root, MaxProviders)
-		n := 0
-		for info := range found {
-			f := Finding{peer.AddrInfo{ID: info.ID, Addrs: best(info.ID, d.usable(info.Addrs))}, d.config.Route}
-			if f.Info.ID == d.host.ID() || len(f.Info.Addrs) == 0 || n == MaxProviders {
-				continue
-			}
-			n++
-			select {
-			case out <- f:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return out
-}
-
-// Announce adds roots to those that are announced. It returns as soon as that is written down.
-func (d *DHT) Announce(roots ...cid.Cid) error {
-	if err := d.provider.StartProviding(false, hashes(roots)...); err != nil {
-		return fmt.Errorf("announce: %w", err)
-	}
-	return nil
-}
-
-// Withdraw ends the announcing of roots.
-func (d *DHT) Withdraw(roots ...cid.Cid) error {
-	if err := d.provider.StopProviding(hashes(roots)...); err != nil {
-		return fmt.Errorf("withdraw: %w", err)
-	}
-	return nil
-}
-
-// AnnounceOnly announces these roots and no others.
-func (d *DHT) AnnounceOnly(ctx context.Context, roots []cid.Cid) error {
-	keep := make(map[string]bool, len(roots))
-	for _, root := range roots {
-		keep[string(root.Hash())] = true
-	}
-	old, err := d.keys.Get(ctx, "")
-	if err != nil {
-		return fmt.Errorf("read what was announced: %w", err)
-	}
-	old = slices.DeleteFunc(old, func(h mh.Multihash) bool { return keep[string(h)] })
-	if len(old) > 0 {
-		if err := d.provider.StopProviding(old...); err != nil {
-			return fmt.Errorf("withdraw: %w", err)
-		}
-	}
-	for part := range slices.Chunk(roots, announceAtOnce) {
-		if err := d.Announce(part...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func hashes(roots []cid.Cid) []mh.Multihash {
-	out := make([]mh.Multihash, len(roots))
-	for i, root := range roots {
-		out[i] = root.Hash()
-	}
-	return out
 }

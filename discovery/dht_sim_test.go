@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,9 +37,9 @@ type simulated struct {
 	order  []peer.ID
 	chance *rand.Rand
 
-	mu      sync.Mutex // guards what follows
-	records map[string]map[peer.ID]bool
-	stored  int // records that the real nodes have sent
+	mu      sync.Mutex                       // guards what follows
+	records map[string]map[peer.ID][]peer.ID // the providers of a root that a node knows
+	stored  int                              // records that the real nodes have sent
 }
 
 type simulatedNode struct {
@@ -51,7 +52,7 @@ const simulatedBucket = 20
 func simulate(t testing.TB, nodes int, seed uint64) *simulated {
 	t.Helper()
 	s := &simulated{
-		nodes: make(map[peer.ID]*simulatedNode), records: make(map[string]map[peer.ID]bool),
+		nodes: make(map[peer.ID]*simulatedNode), records: make(map[string]map[peer.ID][]peer.ID),
 		chance: rand.New(rand.NewPCG(seed, seed)),
 	}
 	for i := range nodes {
@@ -130,13 +131,13 @@ func (a *courier) SendRequest(ctx context.Context, p peer.ID, m *pb.Message) (*p
 		out.CloserPeers = append(out.CloserPeers, pb.RawPeerInfosToPBPeers([]peer.AddrInfo{{ID: c, Addrs: []ma.Multiaddr{a.net.nodes[c].addr}}})...)
 	}
 	a.net.mu.Lock()
-	holds := a.net.records[string(m.Key)][p]
+	known := a.net.records[string(m.Key)][p]
 	a.net.mu.Unlock()
-	if holds && m.Type == pb.Message_GET_PROVIDERS {
-		out.ProviderPeers = pb.RawPeerInfosToPBPeers([]peer.AddrInfo{{ID: p, Addrs: []ma.Multiaddr{n.addr}}})
-	}
 	if m.Type == pb.Message_GET_PROVIDERS { // and not what keeps the table fresh meanwhile
-		a.note(p, closer, holds)
+		for _, id := range known {
+			out.ProviderPeers = append(out.ProviderPeers, pb.RawPeerInfosToPBPeers([]peer.AddrInfo{{ID: id, Addrs: []ma.Multiaddr{n.addr}}})...)
+		}
+		a.note(p, closer, len(known) > 0)
 	}
 	return out, nil
 }
@@ -179,10 +180,15 @@ func (s *simulated) join(t testing.TB, records datastore.Batching) (*DHT, *couri
 // announce writes a record of root to the nodes that are the closest, of which each then is the provider.
 func (s *simulated) announce(root cid.Cid) {
 	all := kb.SortClosestPeers(s.order, kb.ConvertKey(string(root.Hash())))
-	holders := make(map[peer.ID]bool)
+	holders := make(map[peer.ID][]peer.ID)
 	for _, p := range all[:min(simulatedBucket, len(all)*simulatedBucket/100+1)] {
-		holders[p] = true
+		holders[p] = []peer.ID{p}
 	}
+	s.write(root, holders)
+}
+
+// write has nodes know providers of a root.
+func (s *simulated) write(root cid.Cid, holders map[peer.ID][]peer.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.records[string(root.Hash())] = holders
@@ -204,7 +210,7 @@ func TestHopsGrowLikeTheLogarithm(t *testing.T) {
 			a.asked, a.foundAfter = 0, 0
 			a.mu.Unlock()
 			found := 0
-			for range d.Providers(t.Context(), root) {
+			for range d.Providers(t.Context(), Lookup{Root: root}) {
 				found++
 			}
 			if found == 0 {
@@ -225,6 +231,57 @@ func TestHopsGrowLikeTheLogarithm(t *testing.T) {
 		if most := 1 + math.Log2(float64(nodes)); mean > most {
 			t.Errorf("%d nodes: %.2f hops on average, want at most 1 + log2 n = %.1f", nodes, mean, most)
 		}
+	}
+}
+
+// TestEnoughAreAsked looks for thirty providers of one root among 1,000 nodes: each record was lost by three in ten of the twenty
+// nodes that ought to have it. A dozen nodes are enough to hear of nearly all of them. If the nearest ones lie, all are asked who are
+// to be asked thoroughly.
+func TestEnoughAreAsked(t *testing.T) {
+	const finds, providers = 40, 30
+	s := simulate(t, 1000, 7)
+	d, _ := s.join(t, dssync.MutexWrap(datastore.NewMapDatastore()))
+	look := func(l Lookup) (named, asked int) {
+		l.Asked = new(atomic.Int64)
+		for range d.Providers(t.Context(), l) {
+			named++
+		}
+		return named, int(l.Asked.Load())
+	}
+	total := 0
+	var all []int
+	for i := range finds {
+		root := someRoot(t, i)
+		holders := make(map[peer.ID][]peer.ID)
+		nearest := kb.SortClosestPeers(s.order, kb.ConvertKey(string(root.Hash())))[:simulatedBucket]
+		for range providers {
+			id := s.newID(t)
+			for _, p := range nearest {
+				if s.chance.IntN(10) >= 3 {
+					holders[p] = append(holders[p], id)
+				}
+			}
+		}
+		s.write(root, holders)
+		named, asked := look(Lookup{Root: root})
+		total, all = total+named, append(all, asked)
+	}
+	slices.Sort(all)
+	t.Logf("%d of %d providers named, asked %d (median), %d (most)", total, finds*providers, all[finds/2], all[finds-1])
+	if total < finds*providers*95/100 || all[finds/2] > 12 || all[finds*9/10] >= simulatedBucket {
+		t.Errorf("%d of %d providers were named, by %d nodes (median) and %d (most); want 95 %% of them by 12", total, finds*providers, all[finds/2], all[finds-1])
+	}
+
+	root, fake, real := someRoot(t, finds), s.newID(t), s.newID(t)
+	holders := make(map[peer.ID][]peer.ID)
+	for i, p := range kb.SortClosestPeers(s.order, kb.ConvertKey(string(root.Hash())))[:simulatedBucket] {
+		if holders[p] = []peer.ID{fake}; i >= 12 {
+			holders[p] = []peer.ID{fake, real}
+		}
+	}
+	s.write(root, holders)
+	if named, asked := look(Lookup{Root: root, Thorough: true}); named != 2 || asked < simulatedBucket {
+		t.Errorf("asked thoroughly, %d nodes name %d providers, want both of them", asked, named)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -90,17 +89,18 @@ type source struct {
 	say     func(ctx context.Context, out chan<- Finding) // returns when there is no more to say
 	trouble error
 
-	mu    sync.Mutex // guards asked
-	asked []time.Time
+	mu      sync.Mutex // guards the rest
+	asked   []time.Time
+	lookups []Lookup
 }
 
 func (s *source) Routes() []string { return []string{RouteLANDHT, RouteDHT} }
 func (s *source) Trouble() error   { return s.trouble }
 
-func (s *source) Providers(ctx context.Context, _ cid.Cid) <-chan Finding {
+func (s *source) Providers(ctx context.Context, l Lookup) <-chan Finding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = append(s.asked, time.Now())
+	s.asked, s.lookups = append(s.asked, time.Now()), append(s.lookups, l)
 	out := make(chan Finding)
 	go func() {
 		defer close(out)
@@ -241,7 +241,7 @@ func reach(t *testing.T, s *Search, host *fakeHost, up netip.Addr, want peer.ID)
 	}
 }
 
-// B72, T16: ten thousand providers take the room of 64, this node is none of them, and addresses that cannot be meant are no
+// B72, T16: ten thousand providers take the room of those of one look-up, this node is none of them, and addresses that cannot be meant are no
 // reason to dial.
 func TestManyProvidersAreCapped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -262,8 +262,8 @@ func TestManyProvidersAreCapped(t *testing.T) {
 		if len(got) != maxOpen {
 			t.Errorf("%d guesses were handed out and none settled, expected %d", len(got), maxOpen)
 		}
-		if n := len(s.queues[RouteDHT].pending); n > maxPending {
-			t.Errorf("%d wait, expected at most %d", n, maxPending)
+		if n := len(s.queues[RouteDHT].pending); n > MaxProviders {
+			t.Errorf("%d wait, expected at most %d", n, MaxProviders)
 		}
 		if slices.ContainsFunc(got, func(f Finding) bool { return f.Info.ID == "self" }) {
 			t.Error("this node was found as a provider")
@@ -281,6 +281,7 @@ func TestManyProvidersAreCapped(t *testing.T) {
 
 // T16, B69, B78: the addresses that a DHT may lead to.
 func TestAddressesFromADHT(t *testing.T) {
+	relay := "/p2p/" + realID(t, 1).String() + "/p2p-circuit"
 	for addr, want := range map[string][2]bool{ // from the LAN's DHT, from the one beyond
 		"/ip4/9.9.9.9/tcp/4747":               {false, true},
 		"/ip4/9.9.9.9/udp/4747/quic-v1":       {false, true},
@@ -306,6 +307,17 @@ func TestAddressesFromADHT(t *testing.T) {
 		"/ip4/9.9.9.9/tcp/0":                  {false, false},
 		"/ip4/9.9.9.9/tcp/4747/p2p-circuit":   {false, false},
 		"/ip4/9.9.9.9/udp/4747/webrtc-direct": {false, false},
+
+		"/ip4/9.9.9.9/tcp/4747" + relay:                           {false, true},
+		"/ip4/9.9.9.9/udp/4747/quic-v1" + relay:                   {false, true},
+		"/ip4/10.1.2.3/tcp/4747" + relay:                          {false, false},
+		"/ip4/127.0.0.1/tcp/4747" + relay:                         {false, false},
+		"/ip4/169.254.169.254/tcp/4747" + relay:                   {false, false},
+		"/ip6/2002:7f00:1::1/tcp/80" + relay:                      {false, false},
+		"/dns4/example.com/tcp/4747" + relay:                      {false, false},
+		"/ip4/9.9.9.9/tcp/4747" + "/p2p/" + realID(t, 2).String(): {false, false}, // beyond the relay again somebody else
+		"/ip4/9.9.9.9/tcp/4747" + relay + relay:                   {false, false},
+		"/ip4/9.9.9.9/udp/4747/webrtc-direct" + relay:             {false, false},
 	} {
 		for i, route := range []string{RouteLANDHT, RouteDHT} {
 			got := meant(at(route, 1, addr), func(ip netip.Addr) bool { return ip.IsPrivate() })
@@ -366,6 +378,26 @@ func TestBadSources(t *testing.T) {
 	})
 }
 
+// What strangers should not hear of is asked of no source, and no such route is told.
+func TestQuietSearchAsksNoSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, quiet := range []bool{false, true} {
+			dht := &source{say: func(ctx context.Context, _ chan<- Finding) { <-ctx.Done() }}
+			s := searching(t, FinderConfig{Host: newFakeHost(), Sources: []Source{dht}}, Query{Root: root(t), Quiet: quiet})
+			time.Sleep(time.Hour)
+			yielded(s)
+			dht.mu.Lock()
+			if asked := len(dht.asked) > 0; asked == quiet {
+				t.Errorf("quiet %v: the DHT was asked: %v", quiet, asked)
+			}
+			dht.mu.Unlock()
+			if _, tried := s.tried[RouteDHT]; tried == quiet {
+				t.Errorf("quiet %v: the route is among those tried: %v", quiet, tried)
+			}
+		}
+	})
+}
+
 // A DHT is asked as long as sources are lacking, and again when they have left.
 func TestSearchGoesOnWhileSourcesLack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -390,6 +422,32 @@ func TestSearchGoesOnWhileSourcesLack(t *testing.T) {
 		synctest.Wait()
 		if n := asked(); n != 2 {
 			t.Errorf("asked %d times after a source had left, expected again", n)
+		}
+	})
+}
+
+// A DHT is asked thoroughly as soon as what it said first has led to nobody: who lists one made-up provider ends a short look-up.
+func TestSearchAsksThoroughlyWhenAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dht := &source{say: func(ctx context.Context, out chan<- Finding) { say(ctx, out, at(RouteDHT, 1, "/ip4/9.9.9.9/tcp/4747")) }}
+		s := searching(t, FinderConfig{Host: newFakeHost(), Sources: []Source{dht}}, Query{Root: root(t)})
+		none := func(peer.ID) bool { return false }
+		for i, sources := range []int{0, 1, 0, 0} {
+			yielded(s)
+			s.Settle(sources, none)
+			for before := i + 1; ; time.Sleep(time.Second) {
+				dht.mu.Lock()
+				n := len(dht.lookups)
+				dht.mu.Unlock()
+				if n > before {
+					break
+				}
+			}
+		}
+		for i, want := range []bool{false, true, false, true, true} {
+			if dht.lookups[i].Thorough != want || !dht.lookups[i].Root.Equals(root(t)) {
+				t.Errorf("look-up %d is %+v, want thorough: %v", i, dht.lookups[i], want)
+			}
 		}
 	})
 }
@@ -537,4 +595,20 @@ func TestNoGuessIsLostWhileThereIsRoom(t *testing.T) {
 			t.Errorf("%d of %d providers were yielded", len(got), maxPending)
 		}
 	})
+}
+
+// Whoever a DHT names and somebody else, too, was not found by the DHT alone, whichever was quicker.
+func TestADHTGivesWayToOtherRoutes(t *testing.T) {
+	for _, order := range [][]string{{RouteDHT, RouteNamed}, {RouteNamed, RouteDHT}} {
+		s := &Search{routes: make(map[peer.ID]string), tried: make(map[string]*Tried)}
+		for _, route := range order {
+			s.count(Finding{peer.AddrInfo{ID: "x"}, route})
+		}
+		if got := s.Route("x"); got != RouteNamed {
+			t.Errorf("found by %v: said to be found by %s, want %s", order, got, RouteNamed)
+		}
+		if s.tried[RouteNamed].Found != 1 || s.tried[RouteDHT] != nil && s.tried[RouteDHT].Found != 0 {
+			t.Errorf("found by %v: counted %+v", order, s.tried)
+		}
+	}
 }

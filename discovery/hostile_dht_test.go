@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
 	dssync "github.com/ipfs/go-datastore/sync"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -43,7 +44,7 @@ func TestTenThousandProviders(t *testing.T) {
 	victim.Meet(t.Context(), liar.info())
 	found := 0
 	for end := time.Now().Add(time.Minute); found == 0 && time.Now().Before(end); { // until the liar has said what it speaks
-		for f := range victim.Providers(t.Context(), root) {
+		for f := range victim.Providers(t.Context(), Lookup{Root: root}) {
 			if found++; f.Info.ID == victim.Host.ID() {
 				t.Error("found itself")
 			}
@@ -98,8 +99,42 @@ func TestRecordsOfAWrongClock(t *testing.T) {
 	for _, p := range got {
 		seen[p.ID] = true
 	}
-	if !seen[madeUpPeer(t, 3)] || seen[madeUpPeer(t, 2)] {
-		t.Errorf("of records from now and ten years ago these are left: %v", got)
+	if !seen[madeUpPeer(t, 3)] || len(seen) != 1 {
+		t.Errorf("of records from now, ten years ago and in ten years these are left: %v", got)
+	}
+	left, err := records.Query(t.Context(), query.Query{Prefix: "/dht/" + RouteLANDHT + "/providers", KeysOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := left.Rest(); err != nil || len(all) != 1 {
+		t.Errorf("%v, %v are left on the disk, want one record", all, err)
+	}
+}
+
+// B81: a node whose clock was years ahead when it announced its roots announces them again when the clock is right.
+func TestAnnouncedInTheFuture(t *testing.T) {
+	now := time.Now()
+	then := now.AddDate(10, 0, 0).Unix()
+	for name, c := range map[string]struct {
+		key, value string
+		want       bool
+	}{
+		"nothing":                 {"/other", "x", false},
+		"a cycle that began":      {"/cycle_start", fmt.Sprintf("%08x", now.Unix()), false},
+		"a cycle that will begin": {"/cycle_start", fmt.Sprintf("%08x", then), true},
+		"a visit":                 {fmt.Sprintf("/history/%08x/0101", now.Unix()), "", false},
+		"a visit to come":         {fmt.Sprintf("/history/%08x/0101", then), "", true},
+		"a visit everywhere":      {fmt.Sprintf("/history/%08x", then), "", true},
+		"nonsense":                {"/history/zzz/1", "", false},
+		"nonsense of a cycle":     {"/cycle_start", "zzz", false},
+	} {
+		state := dssync.MutexWrap(datastore.NewMapDatastore())
+		if err := state.Put(t.Context(), datastore.NewKey(c.key), []byte(c.value)); err != nil {
+			t.Fatal(err)
+		}
+		if got := ahead(t.Context(), state, now); got != c.want {
+			t.Errorf("%s: from a time to come %v, want %v", name, got, c.want)
+		}
 	}
 }
 

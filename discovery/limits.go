@@ -41,7 +41,7 @@ const (
 // What mDNS may cost. Names, addresses, peer IDs and times to live are all chosen by whoever sends the packets.
 const (
 	perFinding     = 100 * time.Millisecond // between two findings: each may become a dial
-	maxPending     = 64                     // findings that wait for the reader, and providers from one DHT that wait in one search; beyond that, some are forgotten
+	maxPending     = 64                     // findings that wait for the reader, of mDNS; beyond that, some are forgotten
 	maxSeen        = 4096                   // peers remembered so that they are not reported twice
 	seenFor        = time.Minute            // before a peer that is still there at the same addresses is reported again
 	maxServed      = 256                    // addresses for which is remembered how many findings they have had
@@ -52,7 +52,7 @@ const (
 	maxTexts       = 64                     // strings of one announcement that are looked at
 	maxAnnounce    = 8                      // addresses that this node announces: the packet should fit into one frame of the network
 
-	refresh   = 2 * time.Minute        // before everybody is asked anew, also those who have been heard already
+	refresh   = 4 * time.Minute        // before everybody is asked anew, also those who have been heard already
 	lookAgain = 3 * time.Second        // before the interfaces of this machine are looked at again
 	pauseMin  = 250 * time.Millisecond // before what could not start is started again; doubles
 	pauseMax  = 15 * time.Second       // and never grows longer
@@ -66,7 +66,7 @@ const (
 	// HearsayFresh is how long such an address is remembered if the peer is not found there.
 	HearsayFresh = 10 * time.Minute
 
-	maxHeard = 4096 // such addresses; and IP addresses whose dials are counted
+	maxHeard = 16384 // such addresses, 4 for each of the providers of two look-ups; and IP addresses whose dials are counted
 )
 
 // What a search may cost. How many providers a DHT names, and where, is up to whoever writes into it.
@@ -75,7 +75,7 @@ const (
 	forgetAfter   = 15 * time.Minute // a neighbour that was not heard of for this long
 	keepEvery     = 10 * time.Second // peers that the user named are dialled again when they are lost
 
-	maxOpen       = 32                    // guesses of one search that are being tried at a time
+	maxOpen       = 128                   // guesses of one search that are being tried at a time
 	maxTried      = 4096                  // guesses that one search remembers to have tried
 	perGuess      = 20 * time.Millisecond // between two guesses: each may become a dial
 	perHost       = 3                     // addresses of a ticket at one IP address: TCP, QUIC and one more
@@ -100,17 +100,31 @@ const (
 
 // What a DHT may cost. Anybody can be part of it, and write into it what they like.
 const (
-	// MaxProviders is how many providers one look-up yields. A search lets maxPending of them wait and gives each address its turn; were
-	// no more than those looked at, a thousand made-up ones would hide the real one.
+	// MaxProviders is how many providers one look-up yields, and how many a search lets wait, giving each address its turn: were it fewer,
+	// a thousand made-up ones would hide the real one.
 	MaxProviders = 2048
 
-	lookups            = 3    // nodes that one look-up asks at a time
-	enoughKnown        = 20   // nodes of a DHT from which on neighbours are not dialled for its sake
-	announceAtOnce     = 4096 // roots that are written down in one go
-	maxPerSubnetBucket = 2    // nodes of one group of IP addresses in one bucket of the table, as in IPFS
-	maxPerSubnet       = 3    // and in all
+	lookups            = 3                // nodes that one look-up asks at a time
+	nearest            = 6                // nodes, the closest known, that must have answered before all of the twenty closest are asked at once
+	enoughAnswers      = 4                // since somebody new was named, with which a look-up that found providers ends
+	enoughKnown        = 20               // nodes of a DHT from which on neighbours are not dialled for its sake
+	announceAgain      = 30 * time.Minute // between two times that all roots are announced because this node has a new address
+	settleTime         = 2 * time.Second  // for several new ones to come together
+	announceAtOnce     = 4096             // roots that are written down in one go
+	refreshLAN         = time.Hour        // before the table of the local network is looked over: who comes makes itself known, and who does not answer is forgotten
+	maxPerSubnetBucket = 2                // nodes of one group of IP addresses in one bucket of the table, as in IPFS
+	maxPerSubnet       = 3                // and in all
 
-	meetTime      = 10 * time.Second // for a dial to a neighbour
-	joinPause     = time.Second      // before the bootstrap peers are tried again; doubles
-	joinPauseMost = 2 * time.Minute  // and never grows longer
+	maxKnown       = 64               // nodes that are remembered for the next start
+	maxKnownRow    = 32 << 10         // bytes of them
+	joinAtOnce     = 16               // of them that are dialled at a time
+	answeredLately = time.Hour        // for longer than that, who has been known for longer goes first
+	rememberEvery  = 10 * time.Minute // what is known is written down
+	clockSlack     = time.Hour        // how far ahead of our clock a time may be that is believed
+	closeTime      = 5 * time.Second  // for the disk, at the end
+
+	meetTime      = 5 * time.Second // for a dial to a neighbour
+	fewKnown      = 8               // below that, nodes are asked for others again and again, at ever greater intervals
+	joinPause     = time.Second     // before the bootstrap peers are tried, and tried again; doubles
+	joinPauseMost = 2 * time.Minute // and never grows longer
 )

@@ -37,6 +37,7 @@ type MDNS struct {
 	instance string // says nothing about who this is, and is new each time
 	found    chan Finding
 	tally    traffic
+	asked    [2]chan struct{} // of IPv4 and IPv6: holds a token when somebody has asked everybody, in either
 
 	mu      sync.Mutex // guards the rest
 	queue   *queue
@@ -57,7 +58,8 @@ func NewMDNS(h host.Host, c Config) *MDNS {
 		service:  c.Service,
 		instance: strings.ToLower(rand.Text()),
 		found:    make(chan Finding),
-		queue:    newQueue(),
+		asked:    [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
+		queue:    newQueue(maxPending),
 		wake:     make(chan struct{}, 1),
 		moved:    make(chan struct{}),
 	}

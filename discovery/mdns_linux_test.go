@@ -319,15 +319,6 @@ func TestMDNSFollowsInterfaces(t *testing.T) {
 	}
 }
 
-func waitFor(ok func() bool) error {
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return nil
-		}
-	}
-	return context.DeadlineExceeded
-}
-
 // Another program that keeps one family's port to itself must not stop the other family, nor the end of Run.
 func TestMDNSWithOneFamilyOnly(t *testing.T) {
 	if !ownNetwork(t) {

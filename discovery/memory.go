@@ -61,7 +61,7 @@ func OpenMemory(shelf Shelf) (*Memory, error) {
 	m := &Memory{shelf: shelf, known: make(map[peer.ID]donor)}
 	for key, row := range rows {
 		p, err := parseDonor(row)
-		if id, bad := peer.IDFromBytes([]byte(key)); err == nil && bad == nil && time.Since(p.seen) < rememberFor && len(m.known) < maxRemembered {
+		if id, bad := peer.IDFromBytes([]byte(key)); err == nil && bad == nil && p.fresh(time.Now()) && len(m.known) < maxRemembered {
 			m.known[id] = p
 			continue
 		}
@@ -101,7 +101,7 @@ func (m *Memory) delivered(d Delivery, now time.Time) error {
 func (m *Memory) makeRoom(bytes int64, now time.Time) error {
 	least := peer.ID("")
 	for id, p := range m.known {
-		if now.Sub(p.seen) >= rememberFor {
+		if !p.fresh(now) {
 			least = id
 			break
 		}
@@ -142,7 +142,7 @@ func (m *Memory) candidates(root cid.Cid, now time.Time) (infos []peer.AddrInfo,
 	}
 	var all []candidate
 	for id, p := range m.known {
-		if now.Sub(p.seen) >= rememberFor {
+		if !p.fresh(now) {
 			continue
 		}
 		c := candidate{peer.AddrInfo{ID: id, Addrs: p.addrs}, 0, p.bytes}
@@ -164,6 +164,12 @@ func (m *Memory) candidates(root cid.Cid, now time.Time) (infos []peer.AddrInfo,
 		}
 	}
 	return infos, ofRoot
+}
+
+// fresh reports whether a donor was seen lately enough to be remembered, and not at a time that is still to come, as the clock was wrong.
+func (p donor) fresh(now time.Time) bool {
+	past := now.Sub(p.seen)
+	return past < rememberFor && past > -clockSlack
 }
 
 // row is a donor as unsigned varints and strings of bytes with their length before them: when it was seen last (seconds),

@@ -174,3 +174,25 @@ func FuzzMemoryRow(f *testing.F) {
 		}
 	})
 }
+
+// B81: who was met while the clock was years ahead would be the one seen last for all those years.
+func TestMemoryOfAWrongClock(t *testing.T) {
+	on, now := make(shelf), time.Now()
+	m, err := OpenMemory(on)
+	if err != nil {
+		t.Fatal(err)
+	}
+	this := root(t)
+	if err := m.delivered(delivery(t, 1, this, 10), now.AddDate(10, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.delivered(delivery(t, 2, this, 10), now); err != nil {
+		t.Fatal(err)
+	}
+	if infos, _ := m.candidates(this, now); len(infos) != 1 || infos[0].ID != realID(t, 2) {
+		t.Errorf("candidates %v, expected the one who was met by a clock that was right", infos)
+	}
+	if _, err := OpenMemory(on); err != nil || len(on) != 1 {
+		t.Errorf("%d rows are left, %v, expected one", len(on), err)
+	}
+}

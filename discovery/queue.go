@@ -13,6 +13,7 @@ import (
 // queue holds findings until they are wanted: each peer once, few at a time, and fairly among the addresses they claim, so
 // that a machine which makes up thousands of peers cannot push a real one out.
 type queue struct {
+	most    int // findings that wait
 	pending []finding
 	served  map[netip.Addr]int   // findings handed out, by address
 	seen    map[peer.ID]sighting // peers handed out
@@ -32,8 +33,8 @@ type sighting struct {
 	until time.Time
 }
 
-func newQueue() *queue {
-	return &queue{served: make(map[netip.Addr]int), seen: make(map[peer.ID]sighting), chance: rand.IntN}
+func newQueue(most int) *queue {
+	return &queue{most: most, served: make(map[netip.Addr]int), seen: make(map[peer.ID]sighting), chance: rand.IntN}
 }
 
 // offer takes in a finding, which has at least one address, unless it is known already or there is no room.
@@ -46,9 +47,9 @@ func (q *queue) offer(now time.Time, info peer.AddrInfo) {
 		have.Addrs = best(info.ID, append(slices.Clip(have.Addrs), info.Addrs...))
 		return
 	}
-	e, _ := parseEndpoint(info.Addrs[0])
+	e, _, _ := nextHop(info.Addrs[0])
 	q.arrived++
-	if len(q.pending) == maxPending && !q.makeRoom(e.ip) {
+	if len(q.pending) == q.most && !q.makeRoom(e.ip) {
 		q.dropped++
 		return
 	}

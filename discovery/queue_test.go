@@ -25,7 +25,7 @@ func drain(q *queue, now time.Time) (out []peer.AddrInfo) {
 }
 
 func TestQueueReportsAPeerOnce(t *testing.T) {
-	q, now := newQueue(), time.Unix(1e9, 0)
+	q, now := newQueue(maxPending), time.Unix(1e9, 0)
 	const here, there = "/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1"
 	for step, c := range []struct {
 		after time.Duration
@@ -51,7 +51,7 @@ func TestQueueReportsAPeerOnce(t *testing.T) {
 
 // B71: somebody announces a real peer at his own address. The real address must not be lost.
 func TestQueueKeepsBothAddressesOfOnePeer(t *testing.T) {
-	q, now := newQueue(), time.Unix(1e9, 0)
+	q, now := newQueue(maxPending), time.Unix(1e9, 0)
 	q.offer(now, someone(1, "/ip4/10.0.0.1/tcp/1"))
 	q.offer(now, someone(1, "/ip4/10.0.0.66/tcp/1"))
 	for i := range 100 {
@@ -69,7 +69,7 @@ func TestQueueIsFairToAddresses(t *testing.T) {
 		before, after int // invented peers around the real one
 	}{"the real one comes first": {0, 5000}, "last": {5000, 0}, "in between": {2500, 2500}} {
 		t.Run(name, func(t *testing.T) {
-			q, now := newQueue(), time.Unix(1e9, 0)
+			q, now := newQueue(maxPending), time.Unix(1e9, 0)
 			flood := func(from, n int) {
 				for i := range n {
 					q.offer(now, someone(from+i, fmt.Sprintf("/ip4/10.0.0.66/tcp/%d", 1+i)))
@@ -103,7 +103,7 @@ func TestQueueIsALotteryAtWorst(t *testing.T) {
 	const trials = 50
 	rounds := 0
 	for trial := range trials {
-		q, now := newQueue(), time.Unix(1e9, 0)
+		q, now := newQueue(maxPending), time.Unix(1e9, 0)
 		n := 0
 		for won := false; !won; {
 			for range 40 {
@@ -131,7 +131,7 @@ func TestQueueIsALotteryAtWorst(t *testing.T) {
 }
 
 func TestQueueForgetsWhomItHasSeen(t *testing.T) {
-	q, now := newQueue(), time.Unix(1e9, 0)
+	q, now := newQueue(maxPending), time.Unix(1e9, 0)
 	for i := range 3 * maxSeen {
 		q.offer(now, someone(i, "/ip4/10.0.0.1/tcp/1"))
 		drain(q, now)

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -40,9 +39,9 @@ func FromDHT(route string) bool { return route == RouteLANDHT || route == RouteD
 type Source interface {
 	// Routes are the routes of what it finds.
 	Routes() []string
-	// Providers yields providers of root as it hears of them, and closes the channel when it knows no more or ctx ends. The
+	// Providers yields providers of a root as it hears of them, and closes the channel when it knows no more or ctx ends. The
 	// same peer may come twice.
-	Providers(ctx context.Context, root cid.Cid) <-chan Finding
+	Providers(ctx context.Context, l Lookup) <-chan Finding
 	// Trouble says why it cannot find anybody just now, in words for the user, or nil.
 	Trouble() error
 }
@@ -54,17 +53,20 @@ type Nearby interface {
 }
 
 // meant returns the addresses of a DHT's finding that can be meant. Anybody writes into a DHT, so it must not lead to services
-// of this machine or of its cloud; nor to the local network, unless it is the DHT of that network. local is what is on it.
+// of this machine or of its cloud; nor to the local network, unless it is the DHT of that network. Where the way leads through a
+// relay, that holds for the relay; on a local network nobody needs one. local is what is on it.
 func meant(f Finding, local func(netip.Addr) bool) []ma.Multiaddr {
 	return slices.DeleteFunc(best(f.Info.ID, f.Info.Addrs), func(a ma.Multiaddr) bool {
-		e, ok := parseEndpoint(a)
+		e, relay, ok := nextHop(a)
 		switch {
-		case !ok || e.ip.IsLoopback() || e.ip.IsLinkLocalUnicast():
+		case !ok || e.ip.IsLinkLocalUnicast():
 			return true
 		case f.Route == RouteLANDHT:
-			return !local(e.ip)
+			return relay != "" || !local(e.ip)
+		case e.ip.IsLoopback():
+			return true
 		}
-		return !manet.IsPublicAddr(a) || slices.ContainsFunc(carriers, func(p netip.Prefix) bool { return p.Contains(e.ip) })
+		return !manet.IsPublicAddr(e.multiaddr()) || slices.ContainsFunc(carriers, func(p netip.Prefix) bool { return p.Contains(e.ip) })
 	})
 }
 

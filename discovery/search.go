@@ -36,6 +36,7 @@ type Search struct {
 	refused map[peer.ID]bool   // peers without an address that could be meant
 	open    map[peer.ID]bool   // guesses that are being tried
 	lacking bool               // there are too few sources
+	alone   bool               // there is none at all
 	turned  chan struct{}      // closed and replaced when lacking changes
 }
 
@@ -58,7 +59,7 @@ func (f *Finder) Search(q Query) *Search {
 	s := &Search{
 		f: f, q: q, found: make(chan Finding), news: make(chan struct{}, 1),
 		tried: make(map[string]*Tried), queues: make(map[string]*queue), routes: make(map[peer.ID]string), refused: make(map[peer.ID]bool), open: make(map[peer.ID]bool),
-		lacking: true, turned: make(chan struct{}),
+		lacking: true, alone: true, turned: make(chan struct{}),
 	}
 	s.try(RouteInbound)
 	if len(q.Named)+len(f.c.Named) > 0 {
@@ -76,7 +77,7 @@ func (f *Finder) Search(q Query) *Search {
 	for _, src := range s.sources() {
 		for _, route := range src.Routes() {
 			s.try(route)
-			s.queues[route] = newQueue()
+			s.queues[route] = newQueue(MaxProviders)
 		}
 	}
 	return s
@@ -165,7 +166,7 @@ func (s *Search) serving(found []Finding) []Finding {
 	return slices.DeleteFunc(found, func(x Finding) bool { return !s.f.c.Host.Serves(x.Info.ID) })
 }
 
-// count notes by which route a peer was found first.
+// count notes by which route a peer was found first. That of a DHT gives way to any other: it is the one that may not work the next time.
 func (s *Search) count(x Finding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +174,11 @@ func (s *Search) count(x Finding) {
 }
 
 func (s *Search) countLocked(x Finding) {
-	if _, known := s.routes[x.Info.ID]; known || len(s.routes) >= maxTried {
+	first, known := s.routes[x.Info.ID]
+	switch {
+	case known && FromDHT(first) && !FromDHT(x.Route):
+		s.tried[first].Found--
+	case known || len(s.routes) >= maxTried:
 		return
 	}
 	s.routes[x.Info.ID] = x.Route
@@ -183,9 +188,10 @@ func (s *Search) countLocked(x Finding) {
 	s.tried[x.Route].Found++
 }
 
-// ask looks a root up with one source, again and again as long as sources are lacking. A source that cannot find anybody, such as
-// a DHT of which no node is known yet, is asked as soon as it can.
+// ask looks a root up with one source, again and again as long as sources are lacking, and thoroughly when what was found before led
+// to nobody. A source that cannot find anybody, such as a DHT of which no node is known yet, is asked as soon as it can.
 func (s *Search) ask(ctx context.Context, src Source) {
+	l := Lookup{Root: s.q.Root}
 	for pause := askPause; ctx.Err() == nil; {
 		if lacking, turned := s.lacks(); !lacking {
 			wait(ctx, turned, 0)
@@ -197,17 +203,18 @@ func (s *Search) ask(ctx context.Context, src Source) {
 			continue
 		}
 		s.asking(src, true)
-		s.askOnce(ctx, src)
+		s.askOnce(ctx, src, l)
 		s.asking(src, false)
 		wait(ctx, nil, pause)
+		l.Thorough = s.isAlone()
 		pause = min(2*pause, askPauseMost)
 	}
 }
 
-func (s *Search) askOnce(ctx context.Context, src Source) {
+func (s *Search) askOnce(ctx context.Context, src Source, l Lookup) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	providers := src.Providers(ctx, s.q.Root)
+	providers := src.Providers(ctx, l)
 	for {
 		lacking, turned := s.lacks()
 		if !lacking {
@@ -319,6 +326,7 @@ func (s *Search) Settle(sources int, trying func(peer.ID) bool) {
 			delete(s.open, p)
 		}
 	}
+	s.alone = sources == 0
 	if lacking := sources < enoughSources; lacking != s.lacking {
 		s.lacking = lacking
 		close(s.turned)
@@ -333,7 +341,13 @@ func (s *Search) lacks() (lacking bool, turned <-chan struct{}) {
 	return s.lacking, s.turned
 }
 
-// Route says how a peer was found first. Peers that this search did not yield come from other peers of the root.
+func (s *Search) isAlone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alone
+}
+
+// Route says how a peer was found: first, or otherwise than by a DHT. Peers that this search did not yield come from other peers of the root.
 func (s *Search) Route(p peer.ID) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

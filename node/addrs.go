@@ -18,7 +18,7 @@ import (
 // advertised are the addresses that peers are told: those at which we would answer them, and on the network public also
 // those that lead to us from outside: what the router maps, what peers see, and relays.
 func (g *gater) advertised(all []multiaddr.Multiaddr) []multiaddr.Multiaddr {
-	out := reachable(all, localInterfaces(), g.mayAccept)
+	out := reachable(all, g.interfaces(), g.mayAccept)
 	if !g.public {
 		return out
 	}

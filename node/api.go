@@ -255,7 +255,8 @@ type Transfer struct {
 
 // DoctorRequest asks for an examination.
 type DoctorRequest struct {
-	Ref string `json:"ref,omitempty"` // a ticket, a multiaddr with /p2p/ or the ID of a known peer, to which the path is measured
+	Ref  string `json:"ref,omitempty"`  // a ticket, a multiaddr with /p2p/ or the ID of a known peer, to which the path is measured
+	Only bool   `json:"only,omitempty"` // measure the path and look at nothing else
 }
 
 // Diagnosis is what an examination found.
@@ -307,13 +308,15 @@ type Status struct {
 	Home       string     `json:"home"`
 	PID        int        `json:"pid"`
 	Network    Network    `json:"network"`
+	Ephemeral  bool       `json:"ephemeral,omitempty"`
 	Uptime     float64    `json:"uptime"` // seconds
 	Addrs      []string   `json:"addrs"`
 	Shares     int        `json:"shares"`
 	Stale      int        `json:"stale"` // files
 	Peers      int        `json:"peers"`
-	Memory     int64      `json:"memory"` // resident bytes
-	Down       int64      `json:"down"`   // chunk bytes since start
+	Memory     int64      `json:"memory"`        // resident bytes
+	CPU        float64    `json:"cpu,omitempty"` // seconds of processors since the process began; 0 where that is not known
+	Down       int64      `json:"down"`          // chunk bytes since start
 	Up         int64      `json:"up"`
 	Rates      Rates      `json:"rates,omitzero"`
 	Allow      []string   `json:"allow,omitempty"` // peer IDs: connections with them and nobody else

@@ -3,38 +3,48 @@ package node
 import (
 	"math"
 	"testing"
-	"time"
 )
 
-// TestPaceFollowsTheLine has a line whose rate rises, holds, rises again and falls.
+// TestPaceFollowsTheLine has a line that carries more, and then less.
 func TestPaceFollowsTheLine(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
 	var l wireRate
+	carries := func(most float64, times int) {
+		for range times {
+			paced := l.pace()
+			arrives := most
+			if paced > 0 {
+				arrives = min(most, paced)
+			}
+			l.seen(arrives, paced)
+		}
+	}
 	expect := func(when string, want float64) {
 		t.Helper()
-		if got := l.pace(now); math.Abs(got-want) > 1 {
+		if got := l.pace(); math.Abs(got-want) > want/50 {
 			t.Errorf("%s: paced at %v bytes a second, want %v", when, got, want)
 		}
 	}
-	during := func(d time.Duration, rate float64) {
-		for range d / stretchTime {
-			now = now.Add(stretchTime)
-			l.seen(rate, now)
-		}
-	}
 	expect("nothing is known", 0)
-	for rate := 1e6; rate < 12e6; rate *= 1.2 {
-		during(stretchTime, rate)
-		expect("it gets into its stride", 0)
+	carries(12e6, 1)
+	expect("perhaps it carries more", probeOver*12e6)
+	carries(12e6, 1)
+	expect("it does not", 12e6)
+	carries(12e6, probeWait)
+	expect("it is tried again", probeOver*12e6)
+	carries(40e6, 8)
+	expect("it carries three times as much", 40e6)
+	for range paceKept / 4 { // one that shares the line now and then
+		carries(40e6, 3)
+		l.seen(10e6, 40e6)
 	}
-	during(2*paceAfter, 12e6)
-	expect("it has found its rate", paceOver*12e6)
-	during(stretchTime, 12e6*paceOver)
-	expect("there was more than that", 0)
-	during(3*peakTime, 2e6)
-	expect("it got slower", paceOver*2e6)
-	during(3*peakTime, 100)
+	l.probe = false
+	expect("others had a share of it", 40e6)
+	carries(2e6, 3*probeWait)
+	l.probe = false
+	expect("it got slower", 2e6)
+	carries(100, 3*probeWait)
+	l.probe = false
 	expect("it is next to nothing", paceLeast)
-	during(3*peakTime, slowLink)
+	carries(slowLink, 200)
 	expect("it is fast", 0)
 }

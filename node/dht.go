@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/sync"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
@@ -45,7 +48,7 @@ func (n *Node) openDHTs() error {
 	if n.config.Network == Isolated || n.config.NoDHT {
 		return nil
 	}
-	records, err := n.store.Datastore()
+	records, err := n.dhtRecords()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
@@ -59,6 +62,7 @@ func (n *Node) openDHTs() error {
 	}
 	all := []discovery.DHTConfig{{
 		Route: discovery.RouteLANDHT, Prefix: lan + "/lan", Mode: dht.ModeServer, Usable: n.host.gater.usableInLAN,
+		Here: n.host.gater.links.list,
 	}}
 	if n.config.Network == Public {
 		mode := dht.ModeAuto // a server as soon as others say that we can be reached
@@ -69,6 +73,12 @@ func (n *Node) openDHTs() error {
 	}
 	for _, c := range all {
 		c.Bootstrap, c.Records = bootstrap, records
+		if n.config.Ephemeral {
+			c.Mode = dht.ModeClient // whoever is in others' tables, and then gone, is of no use to them
+		}
+		c.Note = func(info peer.AddrInfo) bool {
+			return n.host.Note(discovery.Finding{Info: info, Route: discovery.RouteRemembered})
+		}
 		d, err := discovery.OpenDHT(n.host.Host, c)
 		if err != nil {
 			return err
@@ -76,6 +86,15 @@ func (n *Node) openDHTs() error {
 		n.dhts = append(n.dhts, d)
 	}
 	return nil
+}
+
+// dhtRecords is where the DHTs keep what they know and what they have announced. An ephemeral node has announced nothing yet, whatever
+// the peer of this home has, and leaves nothing behind.
+func (n *Node) dhtRecords() (datastore.Batching, error) {
+	if n.config.Ephemeral {
+		return sync.MutexWrap(datastore.NewMapDatastore()), nil
+	}
+	return n.store.Datastore()
 }
 
 func (n *Node) closeDHTs() error {
@@ -86,9 +105,13 @@ func (n *Node) closeDHTs() error {
 	return err
 }
 
-// usableInLAN reports whether an address can be that of a node of the local network. Loopback is not: it means another machine
-// to everybody who is told.
+// usableInLAN reports whether an address can be that of a node of the local network. Loopback is not, because it means another
+// machine to everybody who is told; but to a node that can be reached over loopback alone, it is the whole network: all who can tell
+// it something there, or be told, are on this machine.
 func (g *gater) usableInLAN(ip netip.Addr) bool {
+	if g.inward {
+		return ip.IsLoopback()
+	}
 	return !ip.IsLoopback() && !within(metadata, ip) && g.local(ip)
 }
 
@@ -158,7 +181,8 @@ func (n *Node) introduce(ctx context.Context, info peer.AddrInfo) {
 // FindRequest asks who has a root.
 type FindRequest struct {
 	Ref     string  `json:"ref"`
-	Timeout float64 `json:"timeout,omitempty"` // seconds; 0 means DefaultPatience, less than 0 until all have been asked
+	Timeout float64 `json:"timeout,omitempty"` // seconds; 0 means DefaultPatience, less than 0 until enough have been asked
+	All     bool    `json:"all,omitempty"`     // ask all nodes that could know, also when providers are known
 }
 
 // Provider is a peer that is said to have a root. Nobody has checked that.
@@ -173,6 +197,8 @@ type Provider struct {
 type Found struct {
 	CID       string     `json:"cid"`
 	Providers []Provider `json:"providers"`
+	Asked     int64      `json:"asked"` // nodes of the DHTs that were asked
+	Hops      int64      `json:"hops"`  // of the longest chain of them, each of which named the next
 	Seconds   float64    `json:"seconds"`
 }
 
@@ -183,6 +209,9 @@ func (n *Node) Find(ctx context.Context, r FindRequest, emit func(Event)) (Found
 	if err != nil {
 		return Found{}, err
 	}
+	if !t.access().Open() || !n.store.Access(t.root).Open() {
+		return Found{}, fmt.Errorf("%w: what only some may have is not announced, and the DHT is not asked about it; inspect asks the one who shares it", ErrUsage)
+	}
 	if len(n.dhts) == 0 {
 		return Found{}, fmt.Errorf("%w: this node takes part in no DHT", ErrNoPeer)
 	}
@@ -191,12 +220,40 @@ func (n *Node) Find(ctx context.Context, r FindRequest, emit func(Event)) (Found
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	s := search{root: t.root, start: time.Now(), emit: oneAtATime(emit), seen: make(map[string]bool), results: make(chan Provider)}
+	lookup := discovery.Lookup{Root: t.root, Thorough: r.All, Asked: new(atomic.Int64), Hops: new(atomic.Int64)}
+	s := search{lookup: lookup, start: time.Now(), emit: oneAtATime(emit), seen: make(map[string]bool), results: make(chan Provider)}
 	out, err := s.run(ctx, n.dhts)
-	if err == nil && len(out.Providers) == 0 {
+	if err != nil || len(out.Providers) > 0 {
+		return out, err
+	}
+	if out.Providers = n.askThemselves(ctx, &s); len(out.Providers) == 0 {
 		err = n.nobodyFound(t.root)
 	}
+	out.Seconds = time.Since(s.start).Seconds()
 	return out, err
+}
+
+// askThemselves asks those who can be reached whether they have a root of which the DHTs know nothing: a node is not in its own part of
+// the table, so that in a network of two nobody knows who has what.
+func (n *Node) askThemselves(ctx context.Context, s *search) []Provider {
+	s.emit(Event{Kind: "finding", Message: "nobody has told the DHT, asking the nodes themselves"})
+	p := n.pursue(ctx, target{root: s.lookup.Root}, pursuitOptions{Leech: true, Probe: true, Patience: inspectMost, Emit: func(Event) {}})
+	defer p.stop()
+	holders, err := p.holders(false)
+	if err != nil {
+		return []Provider{}
+	}
+	out := make([]Provider, 0, len(holders))
+	for _, h := range holders {
+		id, err := peer.Decode(h.Peer)
+		if err != nil {
+			continue
+		}
+		x := Provider{Peer: h.Peer, Addrs: []string{h.Addr}, Route: p.search.Route(id), Seconds: time.Since(s.start).Seconds()}
+		out = append(out, x)
+		s.emit(Event{Kind: "provider", Peer: x.Peer, Addrs: x.Addrs, Route: x.Route, Seconds: x.Seconds})
+	}
+	return out
 }
 
 // nobodyFound says what was tried.
@@ -213,7 +270,7 @@ func (n *Node) nobodyFound(root cid.Cid) error {
 
 // search is one Find on its way.
 type search struct {
-	root    cid.Cid
+	lookup  discovery.Lookup
 	start   time.Time
 	emit    func(Event)
 	seen    map[string]bool // peer and route
@@ -226,7 +283,7 @@ func (s *search) run(ctx context.Context, dhts []*discovery.DHT) (Found, error) 
 		group.Go(func() error { s.ask(ctx, d); return nil })
 	}
 	go func() { _ = group.Wait(); close(s.results) }()
-	out := Found{CID: s.root.String(), Providers: []Provider{}}
+	out := Found{CID: s.lookup.Root.String(), Providers: []Provider{}}
 	for p := range s.results {
 		if key := p.Route + p.Peer; !s.seen[key] {
 			s.seen[key] = true
@@ -234,7 +291,7 @@ func (s *search) run(ctx context.Context, dhts []*discovery.DHT) (Found, error) 
 			s.emit(Event{Kind: "provider", Peer: p.Peer, Addrs: p.Addrs, Route: p.Route, Seconds: p.Seconds})
 		}
 	}
-	out.Seconds = time.Since(s.start).Seconds()
+	out.Seconds, out.Asked, out.Hops = time.Since(s.start).Seconds(), s.lookup.Asked.Load(), s.lookup.Hops.Load()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return out, fmt.Errorf("%w: the request was cancelled", ErrStopped)
 	}
@@ -245,6 +302,12 @@ func (s *search) run(ctx context.Context, dhts []*discovery.DHT) (Found, error) 
 func (s *search) ask(ctx context.Context, d *discovery.DHT) {
 	soon := time.NewTicker(dhtLook)
 	defer soon.Stop()
+	where := routeNames[d.Routes()[0]]
+	if d.Trouble() == nil {
+		s.emit(Event{Kind: "finding", Message: "asking " + where})
+	} else {
+		s.emit(Event{Kind: "finding", Message: "waiting for a node of " + where + ", none is known yet"})
+	}
 	for giveUp := time.After(dhtStart); d.Trouble() != nil; {
 		select {
 		case <-soon.C:
@@ -254,7 +317,7 @@ func (s *search) ask(ctx context.Context, d *discovery.DHT) {
 			return
 		}
 	}
-	for f := range d.Providers(ctx, s.root) {
+	for f := range d.Providers(ctx, s.lookup) {
 		p := Provider{Peer: f.Info.ID.String(), Route: f.Route, Seconds: time.Since(s.start).Seconds()}
 		for _, a := range f.Info.Addrs {
 			p.Addrs = append(p.Addrs, a.String())

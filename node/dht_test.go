@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 )
 
 func TestDHTConfig(t *testing.T) {
@@ -27,6 +30,8 @@ func TestDHTConfig(t *testing.T) {
 		{"bootstrapping in isolation", Config{Network: Isolated, Bootstrap: []string{IPFSBootstrap}}, "isolated"},
 		{"a bootstrap address without a peer", Config{Bootstrap: []string{"/ip4/10.0.0.1/tcp/4747"}}, "does not end in /p2p/"},
 		{"a bootstrapper in isolation", Config{Network: Isolated, Bootstrapper: true}, "isolated"},
+		{"a bootstrapper that is another one each time", Config{Bootstrapper: true, Ephemeral: true}, "by its identity"},
+		{"a relay that is another one each time", Config{Network: Public, RelayService: &RelayService{}, Ephemeral: true}, "by its identity"},
 		{"a bootstrapper without a DHT", Config{Bootstrapper: true, Switches: Switches{NoDHT: true}}, "switched off"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -60,6 +65,31 @@ func TestAddressesOfTheDHTs(t *testing.T) {
 	}
 }
 
+// A node that only this machine can reach has this machine for its local network, but for the system's services.
+func TestAddressesOfANodeOnLoopback(t *testing.T) {
+	g := newGater(LAN)
+	g.inward = true
+	some := peer.ID("some")
+	for text, want := range map[string][2]bool{ // in its DHT, and to be dialled on its word
+		"/ip4/127.0.0.1/tcp/4747": {true, true}, "/ip6/::1/udp/4747/quic-v1": {true, true}, "/ip4/127.0.0.1/tcp/1023": {true, false},
+		"/ip4/10.0.0.1/tcp/4747": {false, true}, "/ip4/8.8.8.8/tcp/4747": {},
+	} {
+		m := multiaddr.StringCast(text)
+		ip, _ := ipOf(m)
+		if got := [2]bool{g.usableInLAN(ip), g.InterceptAddrDial(some, m)}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+	for text, want := range map[string]bool{
+		"/ip4/127.0.0.1/tcp/0": true, "/ip4/127.0.0.1/tcp/0 /ip6/::1/udp/0/quic-v1": true, "": false, "/ip4/0.0.0.0/tcp/0": false,
+		"/ip4/127.0.0.1/tcp/0 /ip4/10.0.0.1/tcp/0": false,
+	} {
+		if got := onLoopback(strings.Fields(text)); got != want {
+			t.Errorf("a node that listens on %q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestFindWithoutADHT(t *testing.T) {
 	n, err := Open(t.Context(), Config{Home: filepath.Join(t.TempDir(), "a"), Network: Isolated, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
 	if err != nil {
@@ -72,5 +102,26 @@ func TestFindWithoutADHT(t *testing.T) {
 	}
 	if _, err := n.Find(t.Context(), FindRequest{Ref: "nonsense"}, func(Event) {}); !errors.Is(err, ErrUsage) {
 		t.Errorf("find of nonsense: %v, want ErrUsage", err)
+	}
+}
+
+// A node is not in its own part of the table, so that of two nobody has told the other one. Then they are asked themselves.
+func TestFindAmongTwoNodes(t *testing.T) {
+	lan := func(name string, bootstrap ...string) *running {
+		return startAs(t, Config{
+			Home: filepath.Join(t.TempDir(), name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Switches: Switches{NoMDNS: true}, Bootstrap: bootstrap,
+		}, func(*Node) {})
+	}
+	a := lan("a")
+	path, _ := a.file("f", 3<<20)
+	shared, other := a.share(path), "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+	b := lan("b", a.addr())
+	told := 0
+	found, err := b.Find(t.Context(), FindRequest{Ref: shared.CID}, func(e Event) { told += btoi(e.Kind == "provider") })
+	if err != nil || len(found.Providers) != 1 || found.Providers[0].Peer != a.host.ID().String() || found.Providers[0].Route == "" || told != 1 {
+		t.Errorf("found %+v, told of %d, %v; want the one who shares it", found, told, err)
+	}
+	if found, err := b.Find(t.Context(), FindRequest{Ref: other}, ignore); !errors.Is(err, ErrNotFound) {
+		t.Errorf("found %+v, %v of what nobody has, want ErrNotFound", found, err)
 	}
 }

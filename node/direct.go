@@ -38,16 +38,17 @@ const (
 // which the relay ends after so many bytes or seconds.
 func (h *netHost) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.ID) (network.Stream, error) {
 	if h.outside == nil {
-		return h.Host.NewStream(ctx, p, protocols...)
+		return h.earlyStream(ctx, p, protocols...)
 	}
 	limited := network.WithAllowLimitedConn(ctx, "content")
-	if err := h.Connect(limited, peer.AddrInfo{ID: p}); err != nil {
-		return nil, err
+	if _, err := h.Network().DialPeer(limited, p); err != nil {
+		return nil, fmt.Errorf("failed to dial: %w", err)
 	}
 	c := h.relayedTo(p)
 	if c == nil {
-		return h.Host.NewStream(ctx, p, protocols...)
+		return h.earlyStream(ctx, p, protocols...)
 	}
+	h.identified(ctx, c)
 	if h.outside.premature(ctx, c) {
 		_ = c.Close() // the next one is opened below
 		if err := h.Connect(limited, peer.AddrInfo{ID: p}); err != nil {

@@ -39,15 +39,21 @@ func (n *Node) Doctor(ctx context.Context, r DoctorRequest, emit func(Event)) (D
 	var to *subject
 	if r.Ref != "" {
 		var err error
-		if to, err = n.subject(r.Ref); err != nil {
+		if to, err = n.subject(ctx, r.Ref, emit); err != nil {
 			return Diagnosis{}, err
 		}
 	}
-	f, err := n.examine(ctx, emit)
-	if err != nil {
-		return Diagnosis{}, err
+	d := Diagnosis{OK: true}
+	switch {
+	case r.Only && to == nil:
+		return d, fmt.Errorf("%w: a path leads to somebody: name a ticket, a multiaddr or a peer", ErrUsage)
+	case !r.Only:
+		f, err := n.examine(ctx, emit)
+		if err != nil {
+			return Diagnosis{}, err
+		}
+		d.Findings = judge(f)
 	}
-	d := Diagnosis{Findings: judge(f), OK: true}
 	if to != nil {
 		emit(Event{Kind: "connecting", Message: "measuring the path to " + short(to.info.ID)})
 		path := n.measure(ctx, to)
@@ -63,7 +69,7 @@ func (n *Node) Doctor(ctx context.Context, r DoctorRequest, emit func(Event)) (D
 
 func (n *Node) examine(ctx context.Context, emit func(Event)) (facts, error) {
 	f := facts{network: n.config.Network, listens: n.host.Network().ListenAddresses(), chosen: len(n.config.Listen) > 0}
-	if err := n.settle(ctx, emit); err != nil {
+	if err := n.listenFirst(ctx, emit); err != nil {
 		return f, err
 	}
 	if n.mdns != nil {

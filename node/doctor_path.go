@@ -21,7 +21,7 @@ type subject struct {
 }
 
 // subject understands a ticket, a multiaddr with /p2p/, and the ID of a peer that is known.
-func (n *Node) subject(ref string) (*subject, error) {
+func (n *Node) subject(ctx context.Context, ref string, emit func(Event)) (*subject, error) {
 	s := &subject{allow: func(*netHost) {}}
 	switch {
 	case discovery.IsTicket(ref):
@@ -46,8 +46,13 @@ func (n *Node) subject(ref string) (*subject, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: that is no ticket, no multiaddr with /p2p/ and no peer ID", ErrUsage) // and may be a mistyped secret
 		}
-		s.info = n.host.Peerstore().PeerInfo(id)
-		if s.route = n.finder.Route(id); s.route == "" && len(s.info.Addrs) == 0 {
+		if !n.knows(id) { // mDNS may be about to hear of it
+			if err := n.listenFirst(ctx, emit); err != nil {
+				return nil, err
+			}
+		}
+		s.info, s.route = n.host.Peerstore().PeerInfo(id), n.finder.Route(id)
+		if !n.knows(id) {
 			return nil, fmt.Errorf("%w: peer %s is not known here; name an address of it, or a ticket", ErrNoPeer, id)
 		}
 	}
@@ -55,6 +60,11 @@ func (n *Node) subject(ref string) (*subject, error) {
 		return nil, fmt.Errorf("%w: that is this node", ErrUsage)
 	}
 	return s, nil
+}
+
+// knows reports whether there may be a way to a peer.
+func (n *Node) knows(id peer.ID) bool {
+	return n.finder.Route(id) != "" || len(n.host.Peerstore().Addrs(id)) > 0
 }
 
 // measure connects to a peer and measures the path.

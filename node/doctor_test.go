@@ -138,6 +138,20 @@ func TestDoctorExaminesANode(t *testing.T) {
 	}
 }
 
+func TestDoctorMeasuresOnlyThePath(t *testing.T) {
+	a, b := startWith(t, "a", named("a")), startWith(t, "b", named("b"))
+	d, err := a.Doctor(t.Context(), DoctorRequest{Ref: b.addr(), Only: true}, ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Findings) > 0 || d.Path == nil || d.Path.Error != "" || d.Path.Down <= 0 || !d.OK {
+		t.Errorf("got %+v with the path %+v, want a path and nothing else", d, d.Path)
+	}
+	if _, err := a.Doctor(t.Context(), DoctorRequest{Only: true}, ignore); !errors.Is(err, ErrUsage) {
+		t.Errorf("a path to nobody: %v, want ErrUsage", err)
+	}
+}
+
 func (r *running) ticketOf(t *testing.T) string {
 	path, _ := r.file("shared", 10)
 	s := r.share(path)

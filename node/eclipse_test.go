@@ -79,29 +79,7 @@ func (w watching) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 
 // newBed starts the hosts and fills their tables. It must be called in a bubble; close ends it.
 func newBed(t *testing.T, fakes int) *bed {
-	b := &bed{
-		t: t, net: &simnet.Simnet{LatencyFunc: simnet.StaticLatency(10 * time.Millisecond), Logger: slog.New(slog.DiscardHandler)}, chunks: make(map[content.Digest][]byte),
-		dials: make(map[*gater][]time.Time),
-	}
-	b.makeFile(2 * content.ChunkSize)
-	for i, key := range b.keys() {
-		g := newGater(LAN)
-		g.links.read = func() []netip.Prefix { return prefixes("0.0.0.0/0") } // the simulated internet is our LAN
-
-		link := simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps}
-		h, err := libp2p.New(
-			libp2p.Identity(key), libp2p.ConnectionGater(watching{g, b}),
-			libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", simnet.IntToPublicIPv4(i))),
-			simlibp2p.QUICSimnet(b.net, simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
-			libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableRelay(), libp2p.DisableMetrics(),
-			libp2p.ResourceManager(&network.NullResourceManager{}),
-		)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.hosts, b.gaters = append(b.hosts, h), append(b.gaters, g)
-	}
-	b.net.Start()
+	b := newHosts(t, simNodes)
 	for _, h := range b.hosts {
 		d, err := dht.New(h, dht.Mode(dht.ModeServer), dht.ProtocolPrefix(simPrefix), dht.DisableAutoRefresh(),
 			dht.RoutingTablePeerDiversityFilter(nil))
@@ -124,9 +102,42 @@ func newBed(t *testing.T, fakes int) *bed {
 	return b
 }
 
+// newHosts starts the first so many hosts, without a DHT.
+func newHosts(t *testing.T, hosts int) *bed {
+	b := &bed{
+		t: t, net: &simnet.Simnet{LatencyFunc: simnet.StaticLatency(10 * time.Millisecond), Logger: slog.New(slog.DiscardHandler)}, chunks: make(map[content.Digest][]byte),
+		dials: make(map[*gater][]time.Time),
+	}
+	b.makeFile(2 * content.ChunkSize)
+	for i, key := range b.keys()[:hosts] {
+		g := newGater(LAN)
+		g.links.read = func() []netip.Prefix { return prefixes("0.0.0.0/0") } // the simulated internet is our LAN
+
+		link := simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps}
+		h, err := libp2p.New(
+			libp2p.Identity(key), blackHoles(), libp2p.ConnectionGater(watching{g, b}),
+			libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", simnet.IntToPublicIPv4(i))),
+			simlibp2p.QUICSimnet(b.net, simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
+			libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableRelay(), libp2p.DisableMetrics(),
+			libp2p.ResourceManager(&network.NullResourceManager{}),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.hosts, b.gaters = append(b.hosts, h), append(b.gaters, g)
+	}
+	b.net.Start()
+	return b
+}
+
 func (b *bed) close() {
-	for i := range b.hosts {
-		if err := errors.Join(b.dhts[i].Close(), b.hosts[i].Close()); err != nil {
+	for _, d := range b.dhts {
+		if err := d.Close(); err != nil {
+			b.t.Error(err)
+		}
+	}
+	for _, h := range b.hosts {
+		if err := h.Close(); err != nil {
 			b.t.Error(err)
 		}
 	}
@@ -300,11 +311,11 @@ type kad struct{ *dht.IpfsDHT }
 func (k kad) Routes() []string { return []string{discovery.RouteDHT} }
 func (k kad) Trouble() error   { return nil }
 
-func (k kad) Providers(ctx context.Context, root cid.Cid) <-chan discovery.Finding {
+func (k kad) Providers(ctx context.Context, l discovery.Lookup) <-chan discovery.Finding {
 	out := make(chan discovery.Finding)
 	go func() {
 		defer close(out)
-		for info := range k.FindProvidersAsync(ctx, root, 0) {
+		for info := range k.FindProvidersAsync(ctx, l.Root, 0) {
 			select {
 			case out <- discovery.Finding{Info: info, Route: discovery.RouteDHT}:
 			case <-ctx.Done():

@@ -97,10 +97,18 @@ func (h *netHost) harmless(m multiaddr.Multiaddr, own []multiaddr.Multiaddr) boo
 		return false
 	}
 	here := func(a multiaddr.Multiaddr) bool { at, ok := ipOf(a); return ok && at == ip }
-	if (ip.IsLoopback() || slices.ContainsFunc(own, here)) && portOf(m) < 1024 {
+	if (ip.IsLoopback() || slices.ContainsFunc(own, here)) && portOf(m) < leastPeerPort {
 		return false // the system's services, which may trust whoever is on this machine
 	}
 	return ip.IsLoopback() || h.gater.mayDial(ip)
+}
+
+// viaHarmless is harmless for an address that leads through a relay: what is dialled is the relay, which has to be on the internet.
+func (h *netHost) viaHarmless(m multiaddr.Multiaddr) bool {
+	at, by := relayAddr(m), relayOf(m)
+	ip, ok := ipOf(at)
+	return ok && by != "" && by != h.ID() && h.outside != nil && !h.outside.config.NoRelay &&
+		direct(at) && usableBeyond(ip) && !h.gater.local(ip) && h.gater.mayDial(ip)
 }
 
 // reach says from where an address can be dialled.

@@ -326,3 +326,41 @@ func TestIsolatedNodesStayOutOfIt(t *testing.T) {
 		})
 	}
 }
+
+// FuzzHearsay takes addresses as a peer or a DHT may send them, and looks at what of them could be dialled.
+func FuzzHearsay(f *testing.F) {
+	relay := "/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8/p2p-circuit"
+	for _, text := range []string{
+		"/ip4/10.0.0.9/tcp/4747", "/ip4/9.9.9.9/udp/4747/quic-v1", "/ip4/9.9.9.9/tcp/4747" + relay, "/ip4/10.0.0.9/tcp/4747" + relay,
+		"/ip4/169.254.169.254/tcp/80", "/ip6/::1/tcp/22", "/dns4/example.org/tcp/1", "/ip6/64:ff9b::a9fe:a9fe/tcp/80", "/ip6zone/eth0/ip6/fe80::1/tcp/1",
+	} {
+		f.Add(multiaddr.StringCast(text).Bytes(), uint8(0))
+		f.Add(multiaddr.StringCast(text).Bytes(), uint8(2))
+	}
+	routes := []string{discovery.RouteExchange, discovery.RouteLANDHT, discovery.RouteDHT}
+	h := onPublic(bareHost(f))
+	h.outside = newOutside(hostConfig{})
+	f.Fuzz(func(t *testing.T, address []byte, route uint8) {
+		m, err := multiaddr.NewMultiaddrBytes(address)
+		if err != nil {
+			return
+		}
+		info := peer.AddrInfo{ID: stranger(1), Addrs: []multiaddr.Multiaddr{m}}
+		h.Peerstore().ClearAddrs(info.ID)
+		h.gater.hearsay = discovery.NewHearsay(time.Now)
+		if r := routes[int(route)%len(routes)]; r == discovery.RouteExchange {
+			introducer{h}.Meet(inbound("teller", "/ip4/10.0.0.66/tcp/1"), []peer.AddrInfo{info})
+		} else {
+			h.Note(discovery.Finding{Info: info, Route: r})
+		}
+		for _, a := range h.Peerstore().Addrs(info.ID) {
+			ip, ok := ipOf(a)
+			if !ok || ip.IsLoopback() || ip.IsUnspecified() || ip.IsMulticast() || within(metadata, ip) || portOf(a) == 0 {
+				t.Errorf("%s was taken", a)
+			}
+			if relayed(a) && (h.gater.local(ip) || !usableBeyond(ip)) {
+				t.Errorf("%s was taken, whose relay is not on the internet", a)
+			}
+		}
+	})
+}

@@ -101,6 +101,7 @@ type fetching struct {
 	tree     *content.Tree
 	download *store.Download
 	pursuit  *pursuit // nil as long as everything is found on this machine
+	came     int64    // bytes of a chunk that came with the tree
 }
 
 func (f *fetching) run(ctx context.Context) (Event, error) {
@@ -118,10 +119,10 @@ func (f *fetching) run(ctx context.Context) (Event, error) {
 	if err := f.begin(ctx); err != nil {
 		return Event{}, err
 	}
-	present := f.total() - f.missing()
 	if err := f.copyLocal(ctx); err != nil {
 		return Event{}, err
 	}
+	present := f.total() - f.missing() - f.came
 	if err := f.receive(ctx); err != nil {
 		return Event{}, err
 	}
@@ -137,6 +138,8 @@ func (f *fetching) run(ctx context.Context) (Event, error) {
 	done := Event{Bytes: share.Bytes, Files: share.Files, Present: present, Skipped: skippedList(f.download.Skipped())}
 	if f.pursuit != nil {
 		f.pursuit.delivered(&done)
+		f.pursuit.part()
+		f.pursuit = nil
 	}
 	f.download = nil
 	return done, nil
@@ -190,6 +193,9 @@ func (f *fetching) begin(ctx context.Context) error {
 		c, err := content.Verify(f.tree.Digest(0), f.tree.Inline)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrVerify, err)
+		}
+		if f.pursuit != nil {
+			f.came = int64(len(f.tree.Inline))
 		}
 		return storeError(d.Put(0, c))
 	}

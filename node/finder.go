@@ -34,6 +34,9 @@ func (n *Node) newFinder() (*discovery.Finder, error) {
 	for _, d := range n.dhts {
 		c.Sources = append(c.Sources, d)
 	}
+	if n.config.Ephemeral { // whom it asks would tell who it is
+		return discovery.NewFinder(c), nil
+	}
 	if c.Memory, err = discovery.OpenMemory(n.store.Shelf()); err != nil {
 		return nil, storeError(err)
 	}
@@ -89,13 +92,19 @@ func (h *netHost) noteHearsay(f discovery.Finding) bool {
 	}
 	own := h.addrs()
 	var good []multiaddr.Multiaddr
+	left, relays := maxHeardAddrs, maxHeardRelays
 	for _, m := range f.Info.Addrs {
 		ip, _ := ipOf(m)
-		if ip.IsLoopback() && f.Route != discovery.RouteRemembered {
-			continue // nobody else knows what runs on this machine
+		count, ok := &left, false
+		switch {
+		case relayed(m): // nobody but the DHT beyond needs to name such
+			count, ok = &relays, f.Route == discovery.RouteDHT && h.viaHarmless(m)
+		case !ip.IsLoopback() || f.Route == discovery.RouteRemembered || h.gater.inward: // nobody else knows what runs on this machine
+			ok = h.harmless(m, own)
 		}
-		if len(good) < maxHeardAddrs && h.harmless(m, own) && h.gater.hearsay.Add(p, m, ip.IsLoopback()) {
+		if ok && *count > 0 && h.gater.hearsay.Add(p, m, ip.IsLoopback()) {
 			good = append(good, m)
+			*count--
 		}
 	}
 	h.Peerstore().AddAddrs(p, good, discovery.HearsayFresh)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/shoal-p2p/shoal/discovery"
@@ -24,7 +24,7 @@ type toldBy []discovery.Finding
 func (s toldBy) Routes() []string { return []string{discovery.RouteLANDHT} }
 func (s toldBy) Trouble() error   { return nil }
 
-func (s toldBy) Providers(ctx context.Context, _ cid.Cid) <-chan discovery.Finding {
+func (s toldBy) Providers(ctx context.Context, _ discovery.Lookup) <-chan discovery.Finding {
 	out := make(chan discovery.Finding)
 	go func() {
 		defer close(out)
@@ -144,6 +144,7 @@ func TestVerdictNamesTheRoutes(t *testing.T) {
 	b := startWith(t, "b", func(n *Node) {
 		searching(t, lies)(n)
 		n.config.Network = LAN // without its mDNS, which would find others here
+		n.host.gater.inward = false
 	})
 	path, _ := a.file("f", 10)
 	s := a.share(path)
@@ -199,4 +200,71 @@ func refused(routes []RouteStatus) (n int) {
 		n += r.Refused
 	}
 	return n
+}
+
+// T16: what a DHT says of a way through a relay is believed as far as the relay is on the internet, and the relay's address has the
+// budget of all that is hearsay.
+func TestRelaysOnHearsay(t *testing.T) {
+	h := onPublic(bareHost(t))
+	relay := "/p2p/" + bareHost(t).ID().String() + "/p2p-circuit"
+	note := func(n int, route string, texts ...string) bool {
+		return h.Note(discovery.Finding{Info: peer.AddrInfo{ID: stranger(n), Addrs: addrs(texts...)}, Route: route})
+	}
+	const good = "/ip4/9.9.9.9/tcp/4747"
+	if note(1, discovery.RouteDHT, good+relay) {
+		t.Error("a host without relays takes the address of one")
+	}
+	h.outside = newOutside(hostConfig{})
+	for n, c := range []struct {
+		route, addr string
+		want        bool
+	}{
+		{discovery.RouteDHT, good + relay, true},
+		{discovery.RouteDHT, "/ip4/9.9.9.9/udp/4747/quic-v1" + relay, true},
+		{discovery.RouteLANDHT, good + relay, false},
+		{discovery.RouteRemembered, good + relay, false},
+		{discovery.RouteDHT, "/ip4/10.0.0.9/tcp/4747" + relay, false},
+		{discovery.RouteDHT, "/ip4/127.0.0.1/tcp/4747" + relay, false},
+		{discovery.RouteDHT, "/ip4/169.254.169.254/tcp/80" + relay, false},
+		{discovery.RouteDHT, "/ip4/192.0.2.9/tcp/4747" + relay, false}, // on our link
+		{discovery.RouteDHT, "/dns4/example.org/tcp/4747" + relay, false},
+		{discovery.RouteDHT, good + "/p2p/" + h.ID().String() + "/p2p-circuit", false},
+		{discovery.RouteDHT, good + "/p2p-circuit", false},
+	} {
+		if got := note(10+n, c.route, c.addr); got != c.want {
+			t.Errorf("%s from %s: taken %v, want %v", c.addr, c.route, got, c.want)
+		}
+	}
+	var many []string
+	for n := range 10 {
+		many = append(many, fmt.Sprintf("/ip4/8.8.4.%d/tcp/4747", n)+relay)
+	}
+	note(50, discovery.RouteDHT, append(many, "/ip4/8.8.8.8/tcp/4747")...)
+	if got := h.Peerstore().Addrs(stranger(50)); len(got) != maxHeardRelays+1 {
+		t.Errorf("%v were taken of one peer, want %d relays and what leads to itself", got, maxHeardRelays)
+	}
+	dials := 0
+	for n := range 100 {
+		at := good + relay
+		note(100+n, discovery.RouteDHT, at)
+		if h.gater.InterceptAddrDial(stranger(100+n), addrs(at)[0]) {
+			dials++
+		}
+	}
+	if dials != discovery.MaxHeardDials {
+		t.Errorf("a relay was dialled %d times in a minute, want %d", dials, discovery.MaxHeardDials)
+	}
+	h.outside.config.NoRelay = true
+	if note(300, discovery.RouteDHT, good+relay) {
+		t.Error("taken with --no-relay")
+	}
+}
+
+// onPublic is the host again with the rules of the network public, on a machine with the address 192.0.2.1. libp2p goes on with those
+// that the host was made with.
+func onPublic(h *netHost) *netHost {
+	out := *h
+	out.gater = newGater(Public)
+	out.gater.links.read = func() []netip.Prefix { return prefixes("192.0.2.0/24") }
+	return &out
 }

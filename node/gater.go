@@ -25,7 +25,8 @@ import (
 // The public network has no such bound.
 // Everything else is for addresses that the user named: typed, or in a ticket that the user passed on. Whom we hear of in
 // other ways may claim any address, so loopback, cloud metadata services and DNS names are never dialled on hearsay: a dial
-// there reaches a service that trusts this machine, and a look-up leaves the local network.
+// there reaches a service that trusts this machine, and a look-up leaves the local network. A node that listens on loopback alone
+// has the other nodes of this machine for its local network: it dials loopback on their word, but no port of the system's.
 //
 // What another peer of a root tells us has a budget besides, see discovery.Hearsay; and who speaks to us over loopback may name loopback.
 //
@@ -34,10 +35,12 @@ import (
 type gater struct {
 	allow, block []peer.ID // never change
 
-	public  bool
-	links   links
-	hearsay *discovery.Hearsay
-	now     func() time.Time
+	public     bool
+	inward     bool // this node listens on loopback and nowhere else; never changes
+	interfaces func() []iface
+	links      links
+	hearsay    *discovery.Hearsay
+	now        func() time.Time
 
 	mu      sync.Mutex
 	named   map[peer.ID]map[string]struct{} // addresses in text, without /p2p
@@ -95,6 +98,9 @@ var (
 	metadata = prefixes("169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "100.100.100.200/32", "fd00:ec2::254/128", "fd00:ec2::23/128")
 )
 
+// leastPeerPort is the first that is not the system's. Below it are services of this machine that may trust whoever is on it.
+const leastPeerPort = 1024
+
 func prefixes(texts ...string) []netip.Prefix {
 	out := make([]netip.Prefix, len(texts))
 	for i, t := range texts {
@@ -109,15 +115,16 @@ func within(ranges []netip.Prefix, ip netip.Addr) bool {
 
 func newGater(n Network) *gater {
 	return &gater{
-		public:  n == Public,
-		links:   links{read: interfacePrefixes},
-		hearsay: discovery.NewHearsay(time.Now),
-		now:     time.Now,
-		named:   make(map[peer.ID]map[string]struct{}),
-		hosts:   make(map[netip.Addr]int),
-		banned:  make(bans[peer.ID]),
-		strikes: make(bans[strike]),
-		shunned: make(bans[netip.Addr]),
+		public:     n == Public,
+		interfaces: localInterfaces,
+		links:      links{read: interfacePrefixes},
+		hearsay:    discovery.NewHearsay(time.Now),
+		now:        time.Now,
+		named:      make(map[peer.ID]map[string]struct{}),
+		hosts:      make(map[netip.Addr]int),
+		banned:     make(bans[peer.ID]),
+		strikes:    make(bans[strike]),
+		shunned:    make(bans[netip.Addr]),
 	}
 }
 
@@ -229,7 +236,7 @@ func (g *gater) namedHost(p peer.ID, ip netip.Addr) bool {
 
 // mayDial is the rule for addresses that others told us.
 func (g *gater) mayDial(ip netip.Addr) bool {
-	return !ip.IsLoopback() && !within(metadata, ip) && (g.local(ip) || g.public && ip.IsGlobalUnicast())
+	return (!ip.IsLoopback() || g.inward) && !within(metadata, ip) && (g.local(ip) || g.public && ip.IsGlobalUnicast())
 }
 
 // mayAccept is the rule for those who come to us.
@@ -246,7 +253,8 @@ func (g *gater) InterceptPeerDial(p peer.ID) bool { return g.admits(p) }
 // InterceptAddrDial refuses addresses outside the network that nobody named.
 func (g *gater) InterceptAddrDial(p peer.ID, m multiaddr.Multiaddr) bool {
 	ip, ok := ipOf(m)
-	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.MayDial(p, m, ip, g.mayDial(ip)))
+	may := g.mayDial(ip) && !(ip.IsLoopback() && portOf(m) < leastPeerPort)
+	return ok && (g.isNamed(p, m) || !g.isShunned(ip) && g.hearsay.MayDial(p, m, ip, may))
 }
 
 // InterceptAccept refuses strangers from outside before any handshake costs something.
@@ -292,13 +300,15 @@ type links struct {
 	until time.Time
 }
 
-func (l *links) contain(ip netip.Addr) bool {
+func (l *links) contain(ip netip.Addr) bool { return within(l.list(), ip) }
+
+func (l *links) list() []netip.Prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); now.After(l.until) {
 		l.known, l.until = l.read(), now.Add(linksFresh)
 	}
-	return within(l.known, ip)
+	return l.known
 }
 
 // interfacePrefixes are the subnets that this machine has a foot in. A point-to-point link is the way to a provider rather

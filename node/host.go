@@ -35,6 +35,7 @@ type hostConfig struct {
 	Network   Network
 	Listen    []string // multiaddrs; empty means DefaultPort on all interfaces, or another port when that is taken
 	UserAgent string
+	Underlay  *Underlay // see Config
 
 	Allow, Block []peer.ID // see gater
 
@@ -66,7 +67,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		return nil, errors.Join(err, resources.Close())
 	}
 	g, mux, count := newGater(c.Network), newMuxer(), new(meter)
-	g.allow, g.block = c.Allow, c.Block
+	g.allow, g.block, g.inward = c.Allow, c.Block, onLoopback(c.Listen)
 	n := &netHost{gater: g, mux: mux, meter: count}
 	options := []libp2p.Option{
 		libp2p.Identity(c.Key),
@@ -80,7 +81,7 @@ func newHost(c hostConfig) (*netHost, error) {
 		libp2p.ConnectionGater(g),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
-		libp2p.SwarmOpts(swarm.WithDialRanker(g.rankDials)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(g.rankDials)), blackHoles(),
 		libp2p.MultiaddrResolver(resolver{gater: g, dns: swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}}),
 		libp2p.Ping(false),
 		libp2p.DisableMetrics(),
@@ -100,6 +101,10 @@ func newHost(c hostConfig) (*netHost, error) {
 			libp2p.DisableIdentifyAddressDiscovery(),
 		)
 	}
+	if c.Underlay != nil {
+		options = append(options, c.Underlay.Options...)
+		g.interfaces = c.Underlay.interfaces
+	}
 	if n.Host, err = libp2p.New(options...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the host: %w", err), conns.Close(), resources.Close())
 	}
@@ -117,6 +122,15 @@ func newHost(c hostConfig) (*netHost, error) {
 	return n, nil
 }
 
+// blackHoles makes libp2p slower to conclude that nothing comes through over QUIC or IPv6: by default a hundred dead addresses are
+// enough for it to dial no others, and anybody can put a hundred of them into a DHT.
+func blackHoles() libp2p.Option {
+	return libp2p.ChainOptions(
+		libp2p.UDPBlackHoleSuccessCounter(&swarm.BlackHoleSuccessCounter{N: deadDials, MinSuccesses: 1, Name: "UDP"}),
+		libp2p.IPv6BlackHoleSuccessCounter(&swarm.BlackHoleSuccessCounter{N: deadDials, MinSuccesses: 1, Name: "IPv6"}),
+	)
+}
+
 // allowNamed lets the peer be reached at addresses that the user typed, whatever they are: public ones, loopback, DNS names.
 // Where the way leads through a relay, so may the relay.
 func (h *netHost) allowNamed(info peer.AddrInfo) {
@@ -129,13 +143,25 @@ func (h *netHost) allowNamed(info peer.AddrInfo) {
 }
 
 // allowTicket is allowNamed for the addresses in a ticket. Whoever wrote it may be anybody, so it cannot lead us to the
-// services of this machine or of its cloud: loopback below port 1024 and metadata addresses are left out.
+// services of this machine or of its cloud: loopback below leastPeerPort and metadata addresses are left out.
 func (h *netHost) allowTicket(info peer.AddrInfo) {
 	info.Addrs = slices.DeleteFunc(slices.Clone(info.Addrs), func(m multiaddr.Multiaddr) bool {
 		ip, ok := ipOf(m)
-		return ok && (within(metadata, ip) || ip.IsLoopback() && portOf(m) < 1024)
+		return ok && (within(metadata, ip) || ip.IsLoopback() && portOf(m) < leastPeerPort)
 	})
 	h.allowNamed(info)
+}
+
+// onLoopback reports whether a node that listens on these addresses can be reached from this machine alone.
+func onLoopback(listen []string) bool {
+	return len(listen) > 0 && !slices.ContainsFunc(listen, func(text string) bool {
+		m, err := multiaddr.NewMultiaddr(text)
+		if err != nil {
+			return true // and listening on it fails
+		}
+		ip, ok := ipOf(m)
+		return !ok || !ip.IsLoopback()
+	})
 }
 
 // ban closes all connections with the peer and refuses new ones for d.
@@ -153,7 +179,7 @@ func (h *netHost) ban(p peer.ID, d time.Duration) {
 // addrs are the addresses at which others may reach this node, without /p2p, the best one first and loopback last.
 // It is empty only when the host does not listen at all.
 func (h *netHost) addrs() []multiaddr.Multiaddr {
-	out := reachable(h.Network().ListenAddresses(), localInterfaces(), h.gater.mayAccept)
+	out := reachable(h.Network().ListenAddresses(), h.gater.interfaces(), h.gater.mayAccept)
 	if h.outside == nil {
 		return out
 	}

@@ -47,6 +47,18 @@ func loadIdentity(home string) (crypto.PrivKey, error) {
 	return key, checkPeerID(home, key, was)
 }
 
+// identity is the key of the peer that the node is.
+func (c *Config) identity() (crypto.PrivKey, error) {
+	if !c.Ephemeral {
+		return loadIdentity(c.Home)
+	}
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("identity: make a key: %w", err)
+	}
+	return key, nil
+}
+
 // readKey returns fs.ErrNotExist when there is nothing at path, and refuses what it cannot trust.
 func readKey(path string) (crypto.PrivKey, error) {
 	before, err := os.Lstat(path)
@@ -222,4 +234,16 @@ func fileKind(m fs.FileMode) string {
 	default:
 		return "a device"
 	}
+}
+
+// PeerOf returns the ID of the peer that lives in a home, without a node. A new home is made, with a new peer in it.
+func PeerOf(home string) (peer.ID, error) {
+	if err := makeHome(home); err != nil {
+		return "", err
+	}
+	key, err := loadIdentity(home)
+	if err != nil {
+		return "", err
+	}
+	return peer.IDFromPrivateKey(key)
 }

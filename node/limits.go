@@ -65,10 +65,13 @@ const (
 	maxBanned        = 4096             // identities cost nothing, so a list of them must end
 	linksFresh       = 5 * time.Second  // how old our picture of our own interfaces may be
 	maxHeardAddrs    = 4                // of them for one peer, from one teller
+	maxHeardRelays   = 2                // of them that lead through relays, besides
 	maxPrefix        = 64               // bytes of the name of a DHT
 	maxIntroductions = 8                // neighbours that are dialled for the DHT at a time
 	dhtStart         = 10 * time.Second // that a search gives the DHT to get to know somebody
 	dhtLook          = 20 * time.Millisecond
+
+	deadDials = 2 * discovery.MaxProviders // in a row over QUIC or IPv6, before it counts as blocked
 
 	maxDials = 16 // addresses of one peer in one dial: whoever claims more wants us to knock on strangers' doors
 )
@@ -123,7 +126,7 @@ func resourceLimits() rcmgr.ConcreteLimitConfig {
 
 	// Connections and streams that have not yet said whom or what they are for.
 	transient := streams(256)
-	transient.Conns, transient.ConnsInbound, transient.ConnsOutbound, transient.FD = 256, 128, 128, 256
+	transient.Conns, transient.ConnsInbound, transient.ConnsOutbound, transient.FD = maxConns, 128, 384, maxConns // a dial that is under way is one
 	transient.Memory = maxMemory / 4
 
 	perPeer := streams(maxPeerStreams)

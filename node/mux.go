@@ -41,16 +41,27 @@ import (
 // not read any further until some are: yamux has no window for a connection, this makes one. Its sender then feels TCP's
 // back-pressure, and if it goes on, yamux's keepalive ends the connection.
 type muxer struct {
-	config *yamux.Config
+	config [2]*yamux.Config // of who dialled, and of who was dialled
 	unread *ledger
 	line   *wireRate
 }
+
+// What keeps a connection open is most of what an idle node sends, so there is no more of it than it takes. libp2p measures the round trip
+// every 30 s so that windows can grow, and ours do not; and it lets both sides ping after 30 s without news, at the same moment. Here one
+// of the two waits longer, and hears from the other one before.
+const (
+	rttEvery  = 24 * time.Hour
+	pingAfter = 30 * time.Second // who was dialled; who dialled waits for half as long again
+)
 
 func newMuxer() *muxer {
 	c := *libp2pyamux.DefaultTransport.Config() // the original belongs to every host of the process
 	c.InitialStreamWindowSize = streamWindow
 	c.MaxStreamWindowSize = streamWindow
-	return &muxer{config: &c, unread: newLedger(maxUnread, maxConnUnread, fairUnread), line: &wireRate{}}
+	c.MeasureRTTInterval, c.KeepAliveInterval = rttEvery, pingAfter
+	dialled := c
+	c.KeepAliveInterval += pingAfter / 2
+	return &muxer{config: [2]*yamux.Config{&c, &dialled}, unread: newLedger(maxUnread, maxConnUnread, fairUnread), line: &wireRate{}}
 }
 
 // NewConn starts yamux on a connection that TLS or Noise has secured.
@@ -60,12 +71,12 @@ func (m *muxer) NewConn(c net.Conn, isServer bool, scope network.PeerScope) (net
 		span = func() (yamux.MemoryManager, error) { return scope.BeginSpan() }
 	}
 	held := m.unread.open()
-	start := yamux.Client
+	start, config := yamux.Client, m.config[0]
 	if isServer {
-		start = yamux.Server
+		start, config = yamux.Server, m.config[1]
 	}
 	unsent := newBacklog(c, m.line)
-	s, err := start(&tap{Conn: c, held: held, unsent: unsent, isServer: isServer}, m.config, span)
+	s, err := start(&tap{Conn: c, held: held, unsent: unsent, isServer: isServer}, config, span)
 	if err != nil {
 		held.close()
 		return nil, err
@@ -249,11 +260,15 @@ func (c *muxConn) stream(s *yamux.Stream) *muxStream {
 }
 
 func (c *muxConn) As(target any) bool {
-	t, ok := target.(**yamux.Session)
-	if ok {
+	switch t := target.(type) {
+	case **yamux.Session:
 		*t = c.session
+	case **muxConn:
+		*t = c
+	default:
+		return false
 	}
-	return ok
+	return true
 }
 
 func (c *muxConn) OpenStream(ctx context.Context) (network.MuxedStream, error) {

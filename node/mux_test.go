@@ -342,3 +342,25 @@ func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
 }
+
+// An idle connection says no more than that it is there: one ping in a while, from whoever comes first, and its answer.
+func TestIdleConnectionsAreQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		count := new(meter)
+		a, aErr := newMuxer().NewConn(metered{near, count}, false, nil)
+		time.Sleep(time.Second) // of the bubble: in life, too, one of the two is a little later
+		b, bErr := newMuxer().NewConn(far, true, nil)
+		if err := errors.Join(aErr, bErr); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { a.Close(); b.Close(); synctest.Wait() }()
+		time.Sleep(time.Second) // each has measured the round trip once
+		before := count.in.Load() + count.out.Load()
+		time.Sleep(time.Hour)
+		pings := (count.in.Load() + count.out.Load() - before) / (2 * yamuxHeader)
+		if pings < 60 || pings > 125 {
+			t.Errorf("%d pings went over a connection in an hour, want one in 30 s", pings)
+		}
+	})
+}

@@ -93,7 +93,10 @@ func listable(s store.Share) bool { return s.Listed && s.Access.Open() }
 
 // Nearby asks the neighbours who they are and what they list. A node that has just started listens for a while first.
 func (n *Node) Nearby(ctx context.Context, emit func(Event)) ([]Neighbour, error) {
-	if err := n.settle(ctx, emit); err != nil {
+	if n.mdns == nil {
+		emit(Event{Kind: "note", Message: "this node does not look for neighbours (" + n.deaf() + "): those that are connected are asked"})
+	}
+	if err := n.listenFirst(ctx, emit); err != nil {
 		return nil, err
 	}
 	asked := n.askNeighbours(ctx)
@@ -110,8 +113,8 @@ func (n *Node) Nearby(ctx context.Context, emit func(Event)) ([]Neighbour, error
 	return out, nil
 }
 
-// settle waits until mDNS has had the time to hear of those who are here.
-func (n *Node) settle(ctx context.Context, emit func(Event)) error {
+// listenFirst waits until mDNS has had the time to hear of those who are here.
+func (n *Node) listenFirst(ctx context.Context, emit func(Event)) error {
 	left := settling - time.Since(n.started)
 	if n.mdns == nil || left <= 0 {
 		return nil
@@ -123,6 +126,14 @@ func (n *Node) settle(ctx context.Context, emit func(Event)) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: the request was cancelled", ErrStopped)
 	}
+}
+
+// deaf is why a node has no mDNS.
+func (n *Node) deaf() string {
+	if n.config.Network == Isolated {
+		return "its network is isolated"
+	}
+	return "mDNS is switched off"
 }
 
 // asked is a neighbour with what only this package needs.

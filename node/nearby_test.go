@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/shoal-p2p/shoal/discovery"
-	"github.com/shoal-p2p/shoal/store"
 )
 
 func named(name string) func(*Node) { return func(n *Node) { n.config.Name = name } }
@@ -183,8 +183,29 @@ func TestAStalledNeighbourHoldsUpNobodyForLong(t *testing.T) {
 	}
 }
 
-func TestPrivateSharesHaveAPlaceToBeLeftOut(t *testing.T) {
-	if listable(store.Share{}) || !listable(store.Share{Listed: true}) {
-		t.Error("a share is listed if, and only if, its user said so")
+// What only some may have is not listed, whether it was so from the beginning or was listed before.
+func TestNeighboursDoNotSeeWhatIsForSome(t *testing.T) {
+	a := startWith(t, "a", named("anna"))
+	b := startWith(t, "b", named("ben"), a)
+	path, _ := a.file("diary", 10)
+	on := true
+	for name, r := range map[string]ShareRequest{
+		"private": {Paths: []string{path}, Listed: &on, Private: true},
+		"limited": {Paths: []string{path}, Listed: &on, Allow: []string{b.host.ID().String()}},
+	} {
+		if _, err := a.Share(t.Context(), r, ignore); !errors.Is(err, ErrUsage) {
+			t.Errorf("%s and listed: %v, want ErrUsage", name, err)
+		}
 	}
+	if _, err := a.Share(t.Context(), ShareRequest{Paths: []string{path}, Listed: &on}, ignore); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the share to be listed", func() bool { return len(b.neighbour(a).Listed) == 1 })
+	if s, err := a.Share(t.Context(), ShareRequest{Paths: []string{path}, Private: true}, ignore); err != nil || s.Listed {
+		t.Fatalf("made private: listed %v, %v; want it not to be said to be listed any more", s.Listed, err)
+	}
+	if all, err := a.Shares(t.Context()); err != nil || len(all) != 1 || all[0].Listed {
+		t.Errorf("the shares are %+v, %v; want one that is not listed", all, err)
+	}
+	waitFor(t, "the share to be private", func() bool { return len(b.neighbour(a).Listed) == 0 })
 }

@@ -48,12 +48,18 @@ type Config struct {
 	Block     []string // peer IDs: never connect with them
 	Switches
 
+	// Ephemeral makes this node a new peer, known to nobody and forgotten when it ends: its key is written nowhere, neighbours are not
+	// told the name of the machine, it neither asks nor remembers those who delivered, and it uses a DHT without being part of one.
+	Ephemeral bool
+
 	// Bootstrapper is a node that others begin with: it serves the DHT even if nobody has said that it can be reached.
 	Bootstrapper bool
 
 	// Of the network public alone.
 	RelayPeers   []string      // multiaddrs with /p2p/ of relays, besides the bootstrap peers, to be found through behind a NAT
 	RelayService *RelayService // be a relay for others; nil: do not
+
+	Underlay *Underlay // nil: the sockets and interfaces of this machine
 }
 
 // Switches turn off what the network would have on.
@@ -75,11 +81,14 @@ func (c *Config) validate() error {
 	if !c.Network.Known() {
 		return fmt.Errorf("%w: network %q is not one of isolated, lan, public", ErrUsage, c.Network)
 	}
-	if c.Name == "" {
+	if c.Name == "" && !c.Ephemeral {
 		host, _ := os.Hostname() // a machine without a name makes a node without one
 		c.Name = discovery.CleanNodeName(host)
-	} else if err := discovery.CheckNodeName(c.Name); err != nil {
+	} else if err := discovery.CheckNodeName(c.Name); c.Name != "" && err != nil {
 		return fmt.Errorf("%w: node name: %w", ErrUsage, err)
+	}
+	if c.Ephemeral && (c.Bootstrapper || c.RelayService != nil) {
+		return fmt.Errorf("%w: others know a bootstrapper or a relay by its identity, and an ephemeral node has another one each time", ErrUsage)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -106,6 +115,7 @@ type Node struct {
 	dhts       []*discovery.DHT // that of the local network first
 	finder     *discovery.Finder
 	dials      errgroup.Group // to neighbours, for the DHT
+	partings   errgroup.Group // pursuits that have what they wanted, until their peers have heard it
 	card       card
 	background background
 	probes     probes
@@ -135,7 +145,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 }
 
 func assemble(c Config, st *store.Store) (*Node, error) {
-	key, err := loadIdentity(c.Home)
+	key, err := c.identity()
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +163,7 @@ func assemble(c Config, st *store.Store) (*Node, error) {
 	}
 	h, err := newHost(hostConfig{
 		Key: key, Network: c.Network, Listen: c.Listen, UserAgent: "shoal/" + Version, Allow: allow, Block: block,
-		NoUPnP: c.NoUPnP, NoRelay: c.NoRelay, Relays: relays, RelayService: c.RelayService,
+		Underlay: c.Underlay, NoUPnP: c.NoUPnP, NoRelay: c.NoRelay, Relays: relays, RelayService: c.RelayService,
 	})
 	if err != nil {
 		return nil, err
@@ -185,6 +195,7 @@ func (n *Node) newTransfer(i transfer.Introducer) *transfer.Service {
 		Host: n.host, Library: library{n.store}, Keep: n.host.ConnManager(), Log: n.config.Log, Introducer: i,
 		Doors: n.store,
 		Ban:   n.distrust,
+		Trip:  roundTrip,
 		Rates: n.config.Rates.limits(),
 	}
 	if n.config.Rates.ExemptLAN {
@@ -262,7 +273,7 @@ func (n *Node) keepIndex(ctx context.Context) {
 // Close gives everything back. Run must have returned.
 func (n *Node) Close() error {
 	fault.Point("K14")
-	err := errors.Join(n.closeDHTs(), n.host.Close())
+	err := errors.Join(n.closeDHTs(), n.host.Close(), n.partings.Wait())
 	fault.Point("K14")
 	return errors.Join(err, n.store.Close())
 }

@@ -162,6 +162,11 @@ func TestPrivateShareFromEndToEnd(t *testing.T) {
 		inside[e.Path] = e.CID
 	}
 	outside := start(t, "outside")
+	for who, n := range map[string]*running{"the sharer": a, "a holder of the ticket": outside} {
+		if _, err := n.Find(t.Context(), FindRequest{Ref: s.Ticket}, ignore); !errors.Is(err, ErrUsage) {
+			t.Errorf("%s may ask a DHT about it: %v, want ErrUsage", who, err)
+		}
+	}
 	for _, ref := range []string{s.CID, inside["big"], inside["small"]} {
 		outside.cannot(ref, a)
 	}

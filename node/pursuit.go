@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type pursuit struct {
 	present  int64      // bytes that were there before
 	quiet    bool       // the request is busy on its own: nothing to wait for, nothing to give up on
 	told     map[peer.ID]transfer.ContactState
+	gave     map[peer.ID]bool // told to have the root
 	fates    map[peer.ID]fate // of everybody whom the search found
 	status   transfer.Status  // at the last look
 	begun    time.Time
@@ -67,7 +69,7 @@ func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit 
 	now := time.Now()
 	p := &pursuit{
 		n: n, target: t, options: o, begun: now, moved: now, reminded: now,
-		told: make(map[peer.ID]transfer.ContactState), fates: make(map[peer.ID]fate),
+		told: make(map[peer.ID]transfer.ContactState), gave: make(map[peer.ID]bool), fates: make(map[peer.ID]fate),
 	}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	// What is for chosen peers is not given on; what comes in could be had by anybody whom this node asks.
@@ -86,7 +88,19 @@ func (n *Node) pursue(ctx context.Context, t target, o pursuitOptions) *pursuit 
 	return p
 }
 
+// stop ends the pursuit and waits until nothing of it is left.
 func (p *pursuit) stop() {
+	p.end()
+	p.group.Wait()
+}
+
+// part ends the pursuit. Its peers have a round trip to hear of it, for which nobody needs to wait.
+func (p *pursuit) part() {
+	p.end()
+	p.n.partings.Go(func() error { p.group.Wait(); return nil })
+}
+
+func (p *pursuit) end() {
 	s := p.session.Status()
 	if len(s.Peers) == 0 { // it has ended already
 		p.mu.Lock()
@@ -95,7 +109,6 @@ func (p *pursuit) stop() {
 	}
 	p.n.credit(s)
 	p.cancel(nil)
-	p.group.Wait()
 }
 
 // offer names every peer that may have the root to the session, as they turn up.
@@ -150,13 +163,12 @@ func (p *pursuit) tell(s transfer.Status) {
 		return
 	}
 	for _, c := range s.Peers {
-		if p.told[c.Peer] == c.State || hearsayOnly(c) {
-			continue
-		}
-		p.told[c.Peer] = c.State
-		if m := describe(c, p.search.Route(c.Peer)); m != "" {
-			p.reminded = time.Now()
-			p.options.Emit(Event{Kind: "connecting", Peer: c.Peer.String(), Message: m})
+		for _, state := range p.news(c) {
+			c.State = state
+			if m := describe(c, p.search.Route(c.Peer)); m != "" {
+				p.reminded = time.Now()
+				p.options.Emit(Event{Kind: "connecting", Peer: c.Peer.String(), Message: m})
+			}
 		}
 	}
 	p.warn(time.Now())
@@ -165,6 +177,20 @@ func (p *pursuit) tell(s transfer.Status) {
 	} else if s.Blocks > 0 {
 		p.options.Emit(Event{Kind: "tree", Blocks: s.Blocks})
 	}
+}
+
+// news is what the user has not heard of a peer yet: also that it had the root, when it came and went between two looks.
+func (p *pursuit) news(c transfer.PeerStatus) (states []transfer.ContactState) {
+	if c.State == p.told[c.Peer] || hearsayOnly(c) {
+		return nil
+	}
+	if c.Down > 0 && c.State != transfer.Joined && !p.gave[c.Peer] {
+		states = append(states, transfer.Joined)
+	}
+	states = append(states, c.State)
+	p.gave[c.Peer] = p.gave[c.Peer] || slices.Contains(states, transfer.Joined)
+	p.told[c.Peer] = c.State
+	return states
 }
 
 func describe(c transfer.PeerStatus, route string) string {
@@ -178,18 +204,19 @@ func describe(c transfer.PeerStatus, route string) string {
 	case transfer.Asking:
 		return "asking " + who
 	case transfer.Joined:
+		how := ""
+		if c.Relayed {
+			how = " (relayed, limited: no direct connection could be made)"
+		}
 		switch {
 		case c.Learnt && route == discovery.RouteExchange:
-			return who + " has it too, as another peer said"
+			return who + " has it too, as another peer said" + how
 		case route == discovery.RouteRemembered:
-			return who + ", who gave you something before, has it"
+			return who + ", who gave you something before, has it" + how
 		case discovery.FromDHT(route):
-			return who + " has it, as the DHT said"
+			return who + " has it, as the DHT said" + how
 		}
-		if c.Relayed {
-			return who + " has it (relayed, limited: no direct connection could be made)"
-		}
-		return who + " has it"
+		return who + " has it" + how
 	case transfer.NotHere:
 		return who + " does not have it"
 	case transfer.Unreachable:

@@ -32,6 +32,12 @@ func startWith(t testing.TB, name string, change func(*Node), peers ...*running)
 	for _, p := range peers {
 		c.Peers = append(c.Peers, p.addr())
 	}
+	return startAs(t, c, change)
+}
+
+// startAs starts a node that is like no other.
+func startAs(t testing.TB, c Config, change func(*Node)) *running {
+	t.Helper()
 	n, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -431,5 +437,38 @@ func TestTwoFetchesToOneDestination(t *testing.T) {
 	same(t, to, data)
 	if v := a.transfer.Exchanged(b.host.ID()); v.Up != int64(len(data)) {
 		t.Errorf("%d bytes were sent, expected %d", v.Up, len(data))
+	}
+}
+
+// A file of one chunk comes with its tree, and counts like any other content.
+func TestSmallFileIsAccountedFor(t *testing.T) {
+	a, b := start(t, "a"), start(t, "b")
+	path, data := a.file("small", 1234)
+	to := filepath.Join(b.dir, "copy")
+	done := b.fetch(FetchRequest{Ref: a.share(path).Ticket, Dest: to})
+	same(t, to, data)
+	if done.Present != 0 || len(done.Sources) != 1 || done.Sources[0].Bytes != int64(len(data)) {
+		t.Errorf("last event %+v, want all %d bytes from one source, and none that were here already", done, len(data))
+	}
+	for who, of := range map[string]struct {
+		n        *running
+		down, up int64
+	}{"the source": {a, 0, int64(len(data))}, "the receiver": {b, int64(len(data)), 0}} {
+		s, err := of.n.Status(t.Context())
+		if err != nil || s.Down != of.down || s.Up != of.up {
+			t.Errorf("%s received %d and sent %d bytes, %v; want %d and %d", who, s.Down, s.Up, err, of.down, of.up)
+		}
+	}
+}
+
+// What another file of this node holds costs no transfer, and is said to have been here.
+func TestCopiedFromAnotherFileWasHere(t *testing.T) {
+	a := start(t, "a")
+	path, data := a.file("f", 2<<20+5)
+	to := filepath.Join(a.dir, "copy")
+	done := a.fetch(FetchRequest{Ref: a.share(path).CID, Dest: to})
+	same(t, to, data)
+	if done.Present != int64(len(data)) || len(done.Sources) > 0 {
+		t.Errorf("last event %+v, want %d bytes that were here already", done, len(data))
 	}
 }

@@ -22,6 +22,9 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 	if err != nil {
 		return Shared{}, err
 	}
+	if r.Listed != nil && *r.Listed && (r.Private || len(r.Allow) > 0) {
+		return Shared{}, fmt.Errorf("%w: what only some may have is not shown to all neighbours: leave the listing away", ErrUsage)
+	}
 	start := time.Now()
 	var p store.Progress
 	stop := report(emit, func() Event {
@@ -46,7 +49,7 @@ func (n *Node) Share(ctx context.Context, r ShareRequest, emit func(Event)) (Sha
 	ticket := n.ticket(share, terms.until)
 	return Shared{
 		CID: share.Root.String(), Ticket: ticket.Text(), Name: share.Name, Terms: termsOf(share.Access, ticket.Until),
-		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Listed: share.Listed,
+		Bytes: share.Bytes, Files: share.Files, Seconds: time.Since(start).Seconds(), Listed: listable(share),
 		Skipped: skippedList(skipped),
 	}, nil
 }
@@ -86,7 +89,7 @@ func (n *Node) Shares(ctx context.Context) ([]Share, error) {
 		stale += len(s.Stale)
 		out = append(out, Share{
 			CID: s.Root.String(), Name: s.Name, Paths: s.Paths, Origin: origin, Bytes: s.Bytes, Files: s.Files,
-			Added: s.Added, Listed: s.Listed, Stale: skippedList(s.Stale), Terms: termsOf(s.Access, s.Access.Until),
+			Added: s.Added, Listed: listable(s), Stale: skippedList(s.Stale), Terms: termsOf(s.Access, s.Access.Until),
 		})
 	}
 	n.stale.Store(int64(stale))

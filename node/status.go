@@ -83,9 +83,13 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	down, up := n.transfer.Totals()
 	s := Status{
 		ID: id.ID, Version: Version, Home: n.config.Home, PID: os.Getpid(), Network: n.config.Network,
-		Uptime: time.Since(n.started).Seconds(), Addrs: id.Addrs, Shares: len(shares), Stale: int(n.stale.Load()),
+		Ephemeral: n.config.Ephemeral,
+		Uptime:    time.Since(n.started).Seconds(), Addrs: id.Addrs, Shares: len(shares), Stale: int(n.stale.Load()),
 		Peers: len(n.host.Network().Peers()), Memory: resident(), Down: down, Up: up,
 		Rates: n.config.Rates, Allow: n.config.Allow, Block: n.config.Block, Background: n.backgroundNow(),
+	}
+	if cpu, ok := cpuTime(); ok {
+		s.CPU = cpu.Seconds()
 	}
 	if r, err := n.Reach(ctx); err == nil {
 		s.Reach = &r

@@ -71,6 +71,7 @@ func (c *tlsConn) Write(p []byte) (int, error) {
 }
 
 func (c *tlsConn) limitSending(unsent int, pace float64) { limitSending(c.raw.Conn, unsent, pace) }
+func (c *tlsConn) sending() (progress, bool)             { return sending(c.raw.Conn) }
 
 // Close ends the connection at once when a write is stuck in it: the alert that TLS sends before it closes would otherwise
 // wait behind that write.

@@ -208,11 +208,12 @@ func (p *pursuit) warn(now time.Time) {
 		return
 	}
 	joined := false
-	for _, f := range p.fates {
+	for id, f := range p.fates {
 		if f.state != transfer.Joined {
 			continue
 		}
-		if joined = true; !discovery.FromDHT(f.route) && f.route != discovery.RouteExchange {
+		route := p.search.Route(id) // not as of its fate: another way may have led there later
+		if joined = true; !discovery.FromDHT(route) && route != discovery.RouteExchange {
 			return
 		}
 	}

@@ -16,6 +16,9 @@ want miniupnpd miniupnpd
 want gcc gcc
 want mkfs.ext4 e2fsprogs
 want mount mount
+if command -v docker >/dev/null && ! docker compose version >/dev/null 2>&1; then
+	want docker-compose docker-compose
+fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		printf 'installing %s\n' "${missing[*]}"

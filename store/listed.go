@@ -68,7 +68,9 @@ func (s *Store) Listed() []Share {
 			continue
 		}
 		if x, known := byRoot[h.Root]; !known || h.Added.Before(x.Added) {
-			byRoot[h.Root] = Share{Root: h.Root, Name: h.Name, Bytes: h.Bytes, Files: h.Files, Added: h.Added, Listed: true}
+			byRoot[h.Root] = Share{
+				Root: h.Root, Name: h.Name, Bytes: h.Bytes, Files: h.Files, Added: h.Added, Listed: true, Access: s.access[h.Root],
+			}
 		}
 	}
 	s.mu.RUnlock()

@@ -232,7 +232,7 @@ func reason(err error) string {
 	var p *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "is not there any more"
+		return "is not there"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "is shorter than when it was indexed"
 	case errors.As(err, &p):

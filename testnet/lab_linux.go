@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // Lack returns why there can be no Lab on this machine, in a few words, or nil.
@@ -17,16 +19,11 @@ func Lack() error {
 	if os.Getuid() != 0 {
 		return errors.New("network namespaces need root")
 	}
-	for _, tool := range []string{"ip", "nft", "nsenter"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("there is no %s", tool)
-		}
+	if _, err := exec.LookPath("nsenter"); err != nil {
+		return errors.New("there is no nsenter")
 	}
 	return nil
 }
-
-// holdSeconds is how long a namespace lives at most, if whoever made it is killed.
-const holdSeconds = 900
 
 // maxSites keeps the addresses of a lab in 11.0.0.0/16.
 const maxSites = 250
@@ -34,57 +31,54 @@ const maxSites = 250
 // Lab is an internet in network namespaces. Each site, which is a machine or a router, has a link of its own to the core, with
 // a public address: 11.0.N.2, for no test needs a neighbour that is one by accident. It is not for concurrent use.
 type Lab struct {
-	core     *Machine
-	machines []*Machine
-	sites    int
+	core   *space
+	spaces []*space // all that there are
+	sites  int
 }
 
 // NewLab makes an empty internet. Close must be called.
 func NewLab() (*Lab, error) {
 	l := &Lab{}
-	core, err := l.machine()
+	core, err := l.space()
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	if err := core.forward(); err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
 	l.core = core
+	if err := core.forward(); err != nil {
+		l.Close()
+		return nil, err
+	}
 	return l, nil
 }
 
 // Close ends all namespaces and with them their links. Programs that still run in them lose their network.
-func (l *Lab) Close() error {
-	var failed error
-	for _, m := range l.machines {
-		if err := m.hold.Process.Kill(); err != nil {
-			failed = errors.Join(failed, err)
-			continue
-		}
-		_ = m.hold.Wait() // ends with the signal
+func (l *Lab) Close() {
+	for _, s := range l.spaces {
+		s.close()
 	}
-	l.machines = nil
-	return failed
+	l.spaces = nil
+}
+
+func (l *Lab) space() (*space, error) {
+	s, err := newSpace()
+	if err == nil {
+		l.spaces = append(l.spaces, s)
+	}
+	return s, err
 }
 
 // Machine is one namespace with an address.
 type Machine struct {
 	Addr netip.Addr
 
-	hold *exec.Cmd // the namespace lives as long as this process
-	site int       // of its link to the core; 0 if it has none
+	*space
+	site int // of its link to the core; 0 if it has none
 	lab  *Lab
 }
 
 func (l *Lab) machine() (*Machine, error) {
-	hold := exec.Command("sleep", strconv.Itoa(holdSeconds))
-	hold.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if err := hold.Start(); err != nil {
-		return nil, fmt.Errorf("a network namespace: %w", err)
-	}
-	m := &Machine{hold: hold, lab: l}
-	l.machines = append(l.machines, m)
-	return m, m.run("ip", "link", "set", "lo", "up")
+	s, err := l.space()
+	return &Machine{space: s, lab: l}, err
 }
 
 // Public adds a machine with a public address.
@@ -104,14 +98,12 @@ func (l *Lab) connect(m *Machine) error {
 	l.sites++
 	m.site = l.sites
 	m.Addr = netip.AddrFrom4([4]byte{11, 0, byte(m.site), 2})
-	port, gateway := m.port(), fmt.Sprintf("11.0.%d.1", m.site)
+	gateway := netip.AddrFrom4([4]byte{11, 0, byte(m.site), 1})
 	return errors.Join(
-		l.core.run("ip", "link", "add", port, "type", "veth", "peer", "name", "wan", "netns", strconv.Itoa(m.hold.Process.Pid)),
-		l.core.run("ip", "addr", "add", gateway+"/24", "dev", port),
-		l.core.run("ip", "link", "set", port, "up"),
-		m.run("ip", "addr", "add", m.Addr.String()+"/24", "dev", "wan"),
-		m.run("ip", "link", "set", "wan", "up"),
-		m.run("ip", "route", "add", "default", "via", gateway),
+		l.core.cable(m.port(), m.space, wanDevice),
+		l.core.address(m.port(), netip.PrefixFrom(gateway, 24)),
+		m.address(wanDevice, netip.PrefixFrom(m.Addr, 24)),
+		m.gateway(gateway),
 	)
 }
 
@@ -120,7 +112,7 @@ func (m *Machine) port() string { return fmt.Sprintf("site%d", m.site) }
 
 // Command prepares a program to run on this machine.
 func (m *Machine) Command(name string, args ...string) *exec.Cmd {
-	return exec.Command("nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", m.hold.Process.Pid), "--", name}, args...)...)
+	return exec.Command("nsenter", append([]string{"--net=" + m.path(), "--", name}, args...)...)
 }
 
 // Output runs a program on this machine and returns its standard output.
@@ -135,50 +127,29 @@ func (m *Machine) Output(name string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-func (m *Machine) run(name string, args ...string) error {
-	_, err := m.Output(name, args...)
-	return err
-}
-
-// rules loads a ruleset of nftables.
-func (m *Machine) rules(text string) error {
-	cmd := m.Command("nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(text)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("nft: %w\n%s", err, out)
-	}
-	return nil
-}
-
-func (m *Machine) forward() error {
-	return m.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-}
-
 // SetMTU makes the middle of the way to this machine narrower than both its ends, which believe in 1500 bytes. A silent core
 // drops what is too long, here and elsewhere; others say so, as they ought to.
 func (m *Machine) SetMTU(bytes int, silent bool) error {
-	if err := m.lab.core.run("ip", "link", "set", m.port(), "mtu", strconv.Itoa(bytes)); err != nil || !silent {
+	core := m.lab.core
+	if err := core.resize(m.port(), bytes); err != nil || !silent {
 		return err
 	}
-	return m.lab.core.rules(`table ip mute {
-	chain output {
-		type filter hook output priority 0
-		icmp type destination-unreachable drop
-	}
-}`)
+	return core.rules("mute", nftables.TableFamilyIPv4, func(r ruleset) error {
+		chain := r.chain("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, *nftables.ChainPriorityFilter)
+		const unreachable = 3 // the type of an ICMP message, its first byte
+		r.rule(chain, transport(unix.IPPROTO_ICMP), []expr.Any{
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unreachable}},
+		}, verdict(expr.VerdictDrop))
+		return nil
+	})
 }
 
 // Received returns how many bytes have come over a machine's link to the core.
 func (m *Machine) Received() (int64, error) {
-	out, err := m.Output("cat", "/proc/net/dev")
+	l, err := m.device(wanDevice)
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(out)) {
-		name, counts, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if fields := strings.Fields(counts); ok && name == "wan" && len(fields) > 0 {
-			return strconv.ParseInt(fields[0], 10, 64)
-		}
-	}
-	return 0, errors.New("this machine has no link to the core")
+	return int64(l.Attrs().Statistics.RxBytes), nil
 }

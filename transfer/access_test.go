@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -22,6 +23,7 @@ type locks struct {
 	mu      sync.Mutex
 	access  map[cid.Cid]content.Access
 	aliases map[cid.Cid]cid.Cid
+	calls   []string // of its methods
 }
 
 func newLocks() *locks {
@@ -40,12 +42,14 @@ func (l *locks) set(root cid.Cid, a content.Access) {
 func (l *locks) Access(root cid.Cid) content.Access {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.calls = append(l.calls, "Access")
 	return l.access[root]
 }
 
 func (l *locks) Private(alias cid.Cid) (cid.Cid, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.calls = append(l.calls, "Private")
 	root, ok := l.aliases[alias]
 	return root, ok
 }
@@ -180,6 +184,58 @@ func TestNotAllowedLooksLikeNotHere(t *testing.T) {
 			t.Errorf("with the right proof the answer is %+v, %v", h, ok)
 		}
 		l.str.Close()
+	})
+}
+
+// What is not for somebody is looked for just as what is not here: the same questions in the same order to those who know who may have
+// what, and to the disk, however the clock runs.
+func TestRefusalsTakeOnePath(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.member("a")
+		right, wrong := secretOf(t, "right"), secretOf(t, "wrong")
+		private, limited, ended := a.put(t, mib, 1).Root, a.put(t, mib, 2).Root, a.put(t, mib, 3).Root
+		absent := content.Seal([]byte("nobody has this")).Digest().CID()
+		a.locks.set(private, content.Access{Secret: right})
+		a.locks.set(limited, content.Access{Limited: true, Peers: []string{"somebody else"}})
+		a.locks.set(ended, content.Access{Secret: right, Until: time.Now()})
+		s := w.stranger("stranger")
+		path := func(h wire.Hello) string {
+			a.shelf.calls, a.locks.calls = nil, nil
+			str, err := s.host.NewStream(w.ctx, a.host.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer str.Close()
+			l := &line{t, str, nil}
+			l.say(h)
+			got, err := io.ReadAll(str)
+			synctest.Wait()
+			return fmt.Sprintf("%x %v, asked %v and then %v", got, err, a.locks.calls, a.shelf.calls)
+		}
+		plain := func(root cid.Cid) wire.Hello { return wire.Hello{Root: root, Session: 9} }
+		proved := func(root cid.Cid, by content.Secret) wire.Hello {
+			return wire.Hello{Root: by.Alias(root), Proof: by.Proof(root, string(s.host.id), string(a.host.id)), Session: 9}
+		}
+		for _, kind := range []struct {
+			absent  wire.Hello
+			refused map[string]wire.Hello
+		}{
+			{plain(absent), map[string]wire.Hello{
+				"a private root by its CID": plain(private), "a private root by its alias": plain(right.Alias(private)),
+				"a limited root": plain(limited), "one whose time is over": plain(ended),
+			}},
+			{proved(absent, wrong), map[string]wire.Hello{
+				"a wrong secret": proved(private, wrong), "a ticket whose time is over": proved(ended, right),
+				"the alias with a wrong proof": {Root: right.Alias(private), Proof: wire.Proof{1}, Session: 9},
+			}},
+		} {
+			want := path(kind.absent)
+			for name, hello := range kind.refused {
+				if got := path(hello); got != want {
+					t.Errorf("%s: %s; what is not here: %s", name, got, want)
+				}
+			}
+		}
 	})
 }
 

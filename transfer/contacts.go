@@ -38,8 +38,10 @@ type contact struct {
 	next   time.Time // when to try again
 	order  int       // of those that are due, the first is dialled first
 	link   *link
-	learnt bool // only somebody's word speaks for it: another peer's of the root, or a DHT's
-	met    bool // it has joined before
+	since  time.Time          // when the dial that is under way began
+	quit   context.CancelFunc // ends that dial
+	learnt bool               // only somebody's word speaks for it: another peer's of the root, or a DHT's
+	met    bool               // it has joined before
 	addr   string
 	err    error
 
@@ -54,7 +56,7 @@ func (x *Session) Offer(p peer.ID) {
 	x.post(func() {
 		c := x.contacts[p]
 		if c == nil {
-			if len(x.contacts) >= maxContacts || p == x.svc.host.ID() {
+			if p == x.svc.host.ID() || len(x.contacts) >= maxContacts && !x.forgetWorst() {
 				return
 			}
 			x.addContact(&contact{peer: p})
@@ -87,11 +89,25 @@ func (x *Session) Suggest(p peer.ID) {
 	})
 }
 
+// forgettable counts the contacts that forgetWorst may drop.
+func (x *Session) forgettable() (n int) {
+	for _, c := range x.contacts {
+		if c.forgettable() {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *contact) forgettable() bool {
+	return c.learnt && !c.met && (c.state == Unreachable || c.state == NotHere)
+}
+
 // forgetWorst drops a contact for which only somebody's word spoke and that was not found there, the one with the most tries.
 func (x *Session) forgetWorst() bool {
 	var worst *contact
 	for _, c := range x.contacts {
-		if c.learnt && !c.met && (c.state == Unreachable || c.state == NotHere) && (worst == nil || c.tries > worst.tries) {
+		if c.forgettable() && (worst == nil || c.tries > worst.tries) {
 			worst = c
 		}
 	}
@@ -108,7 +124,7 @@ func (x *Session) addContact(c *contact) {
 	x.contacts[c.peer] = c
 }
 
-// contactDue dials whoever may be dialled now, those first that were offered first.
+// contactDue dials whoever may be dialled now, those first that were tried least and offered first.
 func (x *Session) contactDue(now time.Time) {
 	var due []*contact
 	for _, c := range x.contacts {
@@ -116,19 +132,23 @@ func (x *Session) contactDue(now time.Time) {
 			due = append(due, c)
 		}
 	}
-	slices.SortFunc(due, func(a, b *contact) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(due, func(a, b *contact) int { return cmp.Or(cmp.Compare(a.tries, b.tries), cmp.Compare(a.order, b.order)) })
 	for _, c := range due {
 		if !x.callable(c) {
 			continue
 		}
-		c.state = Dialing
-		x.dialing++
+		var ctx context.Context
+		ctx, c.quit = context.WithTimeout(x.ctx, dialTimeout)
+		c.state, c.since = Dialing, now
 		learnt := c.learnt
 		if learnt {
 			x.exchange.dialing++
+		} else {
+			x.dialing++
 		}
-		x.group.Go(func() error { x.dial(c.peer, learnt); return nil })
+		x.group.Go(func() error { x.dial(ctx, c.peer, learnt); return nil })
 	}
+	x.giveWay(now)
 }
 
 func (c *contact) due() bool {
@@ -141,23 +161,26 @@ func (x *Session) nextContact() (at time.Time) {
 			at = c.next
 		}
 	}
+	if end := x.nextWay(); !end.IsZero() && (at.IsZero() || end.Before(at)) {
+		at = end
+	}
 	return at
 }
 
 // dial opens a stream to p, of whom we may have learnt from another peer, and asks about the root.
-func (x *Session) dial(p peer.ID, learnt bool) {
-	ctx, cancel := context.WithTimeout(x.ctx, dialTimeout)
-	defer cancel()
+func (x *Session) dial(ctx context.Context, p peer.ID, learnt bool) {
 	str, err := x.svc.host.NewStream(ctx, p, Protocol)
 	if err == nil {
 		err = str.Scope().SetService("shoal.transfer")
 	}
 	posted := x.post(func() {
-		x.dialing--
 		if learnt {
 			x.exchange.dialing--
+		} else {
+			x.dialing--
 		}
 		c := x.contacts[p]
+		c.quit()
 		if c.link != nil { // it called us meanwhile, and nothing is said on this stream yet
 			if err == nil {
 				str.Reset()
@@ -186,6 +209,9 @@ func (x *Session) contactFailed(c *contact, err error) {
 	first := retryFirst
 	if c.learnt && !c.met {
 		first = retryLearnt
+		if c.tries == 0 {
+			x.exchange.vain++
+		}
 	}
 	pause := min(first<<min(c.tries, 10), retryMost)
 	c.tries++
@@ -195,6 +221,7 @@ func (x *Session) contactFailed(c *contact, err error) {
 
 // contactJoined notes that the peer of l has the root: both sides have said hello on it.
 func (x *Session) contactJoined(l *link) {
+	x.exchange.vain = 0
 	x.arrive(l)
 	x.adopt(l)
 	x.settleDoubles(l)

@@ -32,6 +32,7 @@ type exchange struct {
 	lessons map[peer.ID]int   // peers that each teller has named to us
 	parked  map[peer.ID]*link // streams that wait until ours to the same peer is answered
 	dialing int               // contacts that were learnt from other peers
+	vain    int               // of them that were not reached at the first try, since somebody was found who has the root
 	former  map[peer.ID]guest // who took part and has left, but is connected still: most have everything by now
 	over    bool              // everything that was wanted is here
 }
@@ -257,7 +258,7 @@ func (x *Session) seeksPeers() bool { return x.idle == 0 && !x.exchange.over }
 
 // strangers returns those that we could not reach until now, as far as this teller has not named enough already.
 func (x *Session) strangers(teller *link, named []wire.Peer) []peer.AddrInfo {
-	room := min(maxLessons-x.exchange.lessons[teller.peer], maxLearnt-x.learnt())
+	room := min(maxLessons-x.exchange.lessons[teller.peer], maxLearnt-x.learnt()+x.forgettable())
 	if _, known := x.exchange.lessons[teller.peer]; !known && len(x.exchange.lessons) >= maxContacts {
 		return nil
 	}
@@ -308,7 +309,7 @@ func (x *Session) learnOf(p peer.ID) {
 		c.next = now
 		return
 	}
-	if len(x.contacts) >= maxContacts {
+	if (len(x.contacts) >= maxContacts || x.learnt() >= maxLearnt) && !x.forgetWorst() {
 		return
 	}
 	c := &contact{peer: p, learnt: true, next: now}
@@ -321,10 +322,65 @@ func (x *Session) learnOf(p peer.ID) {
 // callable reports whether c may be dialled when its time has come. One that a peer named is dialled only as long as more
 // peers are of use, and never takes the place of those that were found otherwise.
 func (x *Session) callable(c *contact) bool {
-	if !c.due() || x.dialing >= maxDialing {
+	switch {
+	case !c.due():
+		return false
+	case !c.learnt:
+		return x.dialing < maxDialing
+	case c.met:
+		return x.exchange.dialing < mostDialLearnt
+	}
+	return x.wanted() && x.exchange.dialing < x.haste()
+}
+
+// wanted reports whether peers that others name are of use.
+func (x *Session) wanted() bool { return x.seeksPeers() && len(x.links) < enoughPeers }
+
+// haste is how many dials on somebody's word may be under way. Where one in a thousand of those who are named is real, a few at a
+// time would take all day; so there are more the more were in vain, until somebody is found.
+func (x *Session) haste() int {
+	return min(maxDialingLearnt+hasteLearnt*x.exchange.vain, mostDialLearnt)
+}
+
+// giveWay ends dials on somebody's word that have taken long, if others wait for their turn. They come again after those.
+func (x *Session) giveWay(now time.Time) {
+	if !x.crowded(now) {
+		return
+	}
+	for _, c := range x.contacts {
+		if c.hasty() && now.Sub(c.since) >= dialLearnt {
+			c.quit()
+		}
+	}
+}
+
+// nextWay is when giveWay is to be called; zero if nobody waits.
+func (x *Session) nextWay() (at time.Time) {
+	if !x.crowded(time.Now()) {
+		return at
+	}
+	for _, c := range x.contacts {
+		if end := c.since.Add(dialLearnt); c.hasty() && (at.IsZero() || end.Before(at)) {
+			at = end
+		}
+	}
+	return at
+}
+
+// hasty reports whether c is being dialled for the first time, on somebody's word.
+func (c *contact) hasty() bool { return c.state == Dialing && c.learnt && !c.met && c.tries == 0 }
+
+// crowded reports whether somebody whom others named waits for a dial to end.
+func (x *Session) crowded(now time.Time) bool {
+	if x.exchange.dialing < x.haste() || !x.wanted() {
 		return false
 	}
-	return !c.learnt || c.met || x.seeksPeers() && len(x.links) < enoughPeers && x.exchange.dialing < maxDialingLearnt
+	for _, c := range x.contacts {
+		if c.due() && c.learnt && !c.met && c.tries == 0 && !c.next.After(now) {
+			return true
+		}
+	}
+	return false
 }
 
 // forgetTiresome drops a contact that only another peer named and that has used up its chances.

@@ -28,22 +28,25 @@ const (
 	retryFirst  = time.Second      // before a peer that could not be reached is dialled again; doubles
 	retryMost   = 30 * time.Second // and never waits longer than this: people wait in front of it
 	askAgain    = 5 * time.Second  // before a peer that answered "not here" is asked again: it may be sharing the file just now
-	maxContacts = 256              // peers remembered for one root; discovery is hostile ground
-	maxDialing  = 32               // dials under way at once for one root
+	maxContacts = 384              // peers remembered for one root; discovery is hostile ground
+	maxDialing  = 32               // dials under way at once for one root, without those on somebody's word
 
-	enoughPeers      = 32                    // links from which on no peers are dialled that other peers named
-	maxLessons       = 64                    // peers that one teller can make known to a session: it may have made them up
-	maxLearnt        = maxContacts / 2       // contacts from all tellers that have not joined: the rest is for better sources
-	maxFormer        = 64                    // peers that left, of whom others are told as long as they are connected
-	maxDialingLearnt = maxDialing / 2        // dials to them under way at once
-	maxLearntTries   = 4                     // before one of them is forgotten
-	retryLearnt      = 10 * time.Second      // before it is dialled again; its tries reach beyond the minute of a node's dial budget
-	letOtherDial     = time.Second           // that the one with the larger ID leaves the other to dial first
-	tellPause        = 20 * time.Millisecond // after somebody joined, so that several are told of at once
-	tellEvery        = 2 * time.Second       // between two frames with peers to one peer, after a burst
-	tellBurst        = 8                     // frames
-	tellAgain        = time.Second           // before it is looked again how a peer is reached: identify takes a moment
-	tellTries        = 10 * time.Second      // for which that is done
+	enoughPeers      = 32                      // links from which on no peers are dialled that other peers named
+	maxLessons       = 64                      // peers that one teller can make known to a session: it may have made them up
+	maxLearnt        = maxContacts / 2         // contacts from all tellers that have not joined: the rest is for better sources
+	maxFormer        = 64                      // peers that left, of whom others are told as long as they are connected
+	maxDialingLearnt = 16                      // dials to them under way at once
+	hasteLearnt      = 4                       // how many more each one that was in vain allows, as long as nobody has the root
+	mostDialLearnt   = 96                      // and never more
+	dialLearnt       = 2500 * time.Millisecond // after which the first dial to one of them gives way to whoever waits for it
+	maxLearntTries   = 4                       // before one of them is forgotten
+	retryLearnt      = 10 * time.Second        // before it is dialled again; its tries reach beyond the minute of a node's dial budget
+	letOtherDial     = time.Second             // that the one with the larger ID leaves the other to dial first
+	tellPause        = 20 * time.Millisecond   // after somebody joined, so that several are told of at once
+	tellEvery        = 2 * time.Second         // between two frames with peers to one peer, after a burst
+	tellBurst        = 8                       // frames
+	tellAgain        = time.Second             // before it is looked again how a peer is reached: identify takes a moment
+	tellTries        = 10 * time.Second        // for which that is done
 
 	// Proofs that are of no use: so many at once, and so many a second. Who looks for a private root asks each peer twelve times a
 	// minute; 128 bits are not guessed at any rate, but looking costs time.

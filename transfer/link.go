@@ -52,8 +52,9 @@ type link struct {
 	treeless bool           // it has no more of the tree than we
 	treeAsks int
 	bad      int
-	owed     int       // chunks that the peer asked for and was neither given nor refused
-	standing           // in the exchange of peers
+	owed     int // chunks that the peer asked for and was neither given nor refused
+	standing     // in the exchange of peers
+	trip     trip
 	ebbing   bool      // the peer will say nothing more, and waits for what it is owed
 	unsaid   int       // bytes of chunks that were read and not acknowledged
 	saidAt   time.Time // when some were

@@ -75,6 +75,7 @@ func (l *link) acknowledge(useful, read int, atOnce bool) {
 	if useful > 0 {
 		l.x.step(engine.Progress{Peer: l.id, Bytes: useful})
 	}
+	l.x.measureTrip(l, time.Now())
 	l.unsaid += read
 	often := time.Since(l.saidAt) < gotPause // on a fast link it need not hear of every frame
 	if l.unsaid >= gotEvery && !often || l.unsaid >= gotMost || atOnce && l.unsaid > 0 {

@@ -70,6 +70,8 @@ type Config struct {
 	Rates Rates
 	// Exempt says over which connections the rates do not count; nil means none.
 	Exempt func(network.Conn) bool
+	// Trip says how long a round trip over a connection takes at the least, and 0 when it does not know; nil never knows.
+	Trip func(network.Conn) time.Duration
 }
 
 // Service is one node's end of the transfer protocol.
@@ -86,6 +88,7 @@ type Service struct {
 	stalls     stalls
 
 	exempt           func(network.Conn) bool
+	trip             func(network.Conn) time.Duration
 	upGate, downGate *gate
 
 	down, up atomic.Int64 // chunk bytes since the start: verified, and sent
@@ -110,6 +113,7 @@ func New(c Config) *Service {
 		slots:      newSlots(uploadSlots),
 		stalls:     newStalls(),
 		exempt:     c.Exempt,
+		trip:       c.Trip,
 		upGate:     newGate(content.ChunkSize),
 		downGate:   newGate(0),
 		sessions:   make(map[cid.Cid][]*Session),

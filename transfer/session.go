@@ -248,7 +248,7 @@ func (x *Session) Nodes() []content.Block {
 }
 
 // Begin starts the exchange of chunks: have says which are there already and can be read from sink. The tree must be known.
-// Want then says what to fetch.
+// Want then says what to fetch. There is nothing to exchange for a root that is a bare chunk: it came with the tree, and is counted.
 func (x *Session) Begin(sink Sink, have *content.Set) {
 	x.post(func() {
 		x.begin(sink, have)
@@ -432,6 +432,7 @@ func (x *Session) join(l *link) {
 	}
 	l.joined = true
 	x.step(engine.Joined{Peer: l.id})
+	x.measureTrip(l, time.Now())
 	early := l.early
 	l.early, l.waiting = nil, 0
 	for _, m := range early {

@@ -103,7 +103,7 @@ func (x *Session) shapeArrived(l *link, blocks [][]byte) {
 	x.shape.from, x.shape.since = l, time.Now()
 	x.shape.deadline = x.shape.since.Add(x.shape.patience(l.peer))
 	if _, wanted := x.shape.walk.Next(); !wanted {
-		x.shapeWhole()
+		x.shapeWhole(l)
 	}
 }
 
@@ -149,7 +149,8 @@ func matches(c cid.Cid, b []byte) bool {
 	return err == nil
 }
 
-func (x *Session) shapeWhole() {
+// shapeWhole notes that l gave the last node.
+func (x *Session) shapeWhole(l *link) {
 	t, err := x.shape.walk.Tree()
 	if err != nil {
 		x.shapeFailed(err)
@@ -157,6 +158,28 @@ func (x *Session) shapeWhole() {
 	}
 	x.shape.walk, x.shape.from, x.shape.deadline, x.shape.bytes = nil, nil, time.Time{}, nil
 	x.learn(t)
+	if n := len(t.Inline); n > 0 {
+		x.stored += int64(n)
+		l.downRate.add(time.Now(), n)
+		l.down.Add(int64(n))
+		x.svc.count(l.peer, int64(n), 0)
+	}
+}
+
+// gaveInline counts a root that is a bare chunk and went out with the tree: to people it is content like any other. It runs on the
+// link's writer.
+func (l *link) gaveInline(walk *content.Walk) {
+	t, err := walk.Tree()
+	if err != nil || len(t.Inline) == 0 {
+		return
+	}
+	n := len(t.Inline)
+	l.up.Add(int64(n))
+	l.x.svc.count(l.peer, 0, int64(n))
+	l.x.post(func() {
+		l.x.given += int64(n)
+		l.upRate.add(time.Now(), n)
+	})
 }
 
 func (x *Session) shapeFailed(err error) {
@@ -266,6 +289,9 @@ func (l *link) serveShape(skip uint32) error {
 	}
 	if err := flush(); err != nil {
 		return err
+	}
+	if skip == 0 {
+		l.gaveInline(walk)
 	}
 	return l.send(wire.NodesEnd{})
 }

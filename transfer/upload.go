@@ -222,6 +222,7 @@ func (w *writer) sent(chunks, missing []uint32, bytes int) error {
 		if len(missing) > 0 {
 			l.say(wire.Cannot{Code: wire.CannotRead, Ranges: rangesOf(missing)})
 		}
+		l.x.measureTrip(l, time.Now())
 		settled := append(chunks, missing...)
 		l.x.step(engine.Gave{Peer: l.id, Chunks: settled, Bytes: bytes})
 		l.x.paid(l, len(settled))

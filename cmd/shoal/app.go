@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,7 @@ func (a *app) execute(args []string) int {
 	defer stop()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.started {
-		a.verb, a.json = cmd.Name(), a.json || slices.Contains(args, "--json")
+		a.verb, a.json = verbOf(cmd), a.json || slices.Contains(args, "--json")
 		err = misread(err)
 	}
 	return a.report(ctx, err)
@@ -84,7 +85,8 @@ With 'shoal serve' running, all other commands use its node and return at once.`
 		a.shareCommand(), a.getCommand(), a.catCommand(), a.lsCommand(), a.findCommand(), a.ticketCommand(), a.inspectCommand(),
 		a.serveCommand(), a.sharesCommand(), a.unshareCommand(), a.unlistCommand(), a.nearbyCommand(),
 		a.peersCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(),
-		a.idCommand(), a.versionCommand(), exitCodesTopic(),
+		a.benchCommand(), a.testnetCommand(), a.idCommand(), a.versionCommand(), exitCodesTopic(),
+		a.keepCommand(), a.enterCommand(), a.intoCommand(), a.impostorCommand(),
 	)
 	a.addCompletion(root)
 	return root
@@ -95,9 +97,12 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	if n := a.typed.Network; n != "" && !n.Known() {
 		return fmt.Errorf("--network %q is none of isolated, lan, public", n)
 	}
-	a.verb, a.started, a.explicit = cmd.Name(), true, cmd.Flags().Changed
+	a.verb, a.started, a.explicit = verbOf(cmd), true, cmd.Flags().Changed
 	return nil
 }
+
+// verbOf is what was typed: "get", or "testnet up".
+func verbOf(cmd *cobra.Command) string { return strings.TrimPrefix(cmd.CommandPath(), "shoal ") }
 
 // locate decides which home it is.
 func (a *app) locate() (err error) {

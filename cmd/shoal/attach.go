@@ -188,7 +188,7 @@ func (a *app) host(ctx context.Context, role string, peers ...string) (*session,
 		return nil, err
 	}
 	n, err := a.open(ctx, node.Config{
-		Home: a.home, Network: set.Network, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Name: set.Name, Log: a.log(),
+		Home: a.home, Network: set.Network, Ephemeral: set.Ephemeral, Listen: set.Listen, Peers: peers, Bootstrap: set.Bootstrap, Name: set.Name, Log: a.log(),
 		Rates: set.Rates, DHTPrefix: set.DHTPrefix, Allow: set.Allow, Block: set.Block, Switches: set.Switches,
 		Bootstrapper: a.bootstrapper, RelayPeers: set.RelayPeers, RelayService: set.relayService(role),
 	})

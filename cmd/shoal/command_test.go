@@ -651,3 +651,42 @@ func TestLongListing(t *testing.T) {
 		t.Errorf("exit %d, %d lines, %s", exit, len(lines), errs)
 	}
 }
+
+// Whoever is named at once is shown at once, and the rest of the search is not silent.
+func TestFindTellsThatItGoesOn(t *testing.T) {
+	w := newWorld(t)
+	more := make(chan struct{})
+	w.node.find = func(ctx context.Context, _ node.FindRequest, emit func(node.Event)) (node.Found, error) {
+		emit(node.Event{Kind: "provider", Peer: "12D3KooWPeer", Route: "dht-lan"})
+		select {
+		case <-more:
+		case <-ctx.Done():
+		}
+		return node.Found{CID: aCID, Providers: make([]node.Provider, 1)}, nil
+	}
+	c := w.start("find", aCID)
+	c.out.await(t, "12D3KooWPeer")
+	c.err.await(t, "asking whether others have it")
+	close(more)
+	if exit := c.ends(t); exit != 0 {
+		t.Errorf("exit %d: %s", exit, c.err)
+	}
+}
+
+// The next step is one that helps with what was asked for.
+func TestHintsFitTheCommand(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		hint string
+	}{
+		{[]string{"ticket", aCID}, "'shoal shares' lists what is here"},
+		{[]string{"get", "shoal1abc"}, "copy the ticket again"},
+		{[]string{"inspect", "bafynonsense"}, "copy the CID again"},
+	} {
+		w := newWorld(t)
+		w.node.ticket = func(node.TicketRequest) (node.Ticketed, error) { return node.Ticketed{}, wrapped(node.ErrNotFound) }
+		if _, _, errs := w.run(t, c.args...); !strings.Contains(errs, c.hint) {
+			t.Errorf("%q says %q, want the hint %q", c.args, errs, c.hint)
+		}
+	}
+}

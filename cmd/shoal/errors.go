@@ -67,6 +67,10 @@ var outcomes = []outcome{
 		node.ErrExpired, "expired", 9, "the ticket has expired",
 		"ask whoever made it for a new one ('shoal ticket CID' there), and look whether the clocks are right",
 	},
+	{
+		errUnmet, "unmet", 10, "an expectation of 'testnet run' does not hold",
+		"'shoal testnet report' on the folder of the run makes a page that shows what happened",
+	},
 	{node.ErrStopped, "interrupted", exitInterrupted, "interrupted (^C, SIGTERM); serve, share, seeding and watching end with 0 then", ""},
 	{errPipe, "pipe", 141, "the reader of the output left", ""},
 	{errNoNode, "no_node", exitOther, "anything else", "start one with 'shoal serve'"},
@@ -157,6 +161,10 @@ func (a *app) report(ctx context.Context, err error) int {
 	if interrupted(ctx) {
 		err = context.Cause(ctx)
 	}
+	var ended *exited
+	if errors.As(err, &ended) {
+		return ended.code
+	}
 	o := outcomeOf(err)
 	var told *quiet
 	if errors.As(err, &told) {
@@ -187,12 +195,18 @@ func (a *app) hint(err error, o outcome) string {
 	switch {
 	case o.exit == exitInterrupted && (a.verb == "get" || a.verb == "check"):
 		return "the same command goes on where this one stopped"
+	case o.exit == exitInterrupted && a.verb == "testnet run":
+		return "what was recorded until then stays, for 'shoal testnet report'"
 	case o.exit == exitInterrupted:
 		return "the same command starts again"
 	case errors.Is(err, node.ErrUsage) && a.verb != "" && a.verb != "shoal":
 		return fmt.Sprintf("see 'shoal help %s'", a.verb)
-	case errors.Is(err, node.ErrNotFound) && (a.verb == "unshare" || a.verb == "check"):
+	case errors.Is(err, node.ErrNotFound) && (a.verb == "unshare" || a.verb == "check" || a.verb == "unlist"):
 		return "'shoal shares' lists what is shared"
+	case errors.Is(err, node.ErrNotFound) && a.verb == "ticket":
+		return "'shoal shares' lists what is here; whoever shares it can make the ticket, and so can you once you have fetched it"
+	case errors.Is(err, node.ErrNoPeer) && a.verb == "find" && (a.typed.Network == node.Isolated || a.typed.NoDHT):
+		return "find asks the DHT, so leave --network isolated and --no-dht away; 'shoal get' with a ticket or --peer needs none"
 	case errors.Is(err, node.ErrNoPeer) && a.typed.Network == node.Isolated:
 		return "name a peer with --peer, use a ticket, or leave --network isolated away, to look on this network"
 	case errors.Is(err, node.ErrDisk) && a.verb == "share":

@@ -13,22 +13,26 @@ import (
 
 func (a *app) findCommand() *cobra.Command {
 	var timeout time.Duration
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "find REF",
 		Short: "List who is said to have something",
 		Long: `Asks the DHTs of the network for providers of what REF names, and lists them as they are named: peer, the route by which it was
 found, and after what time. dht-lan is the DHT of the local network, dht the one beyond (--network public). Nobody has
-checked whether they do have it; get does. With --json, each provider is an object on a line of its own.`,
+checked whether they do have it; get does. When nobody has told the DHT, the nodes that can be reached are asked themselves, and the
+route is then another one, such as mdns. It ends when the next few nodes that are asked name nobody new; --all asks everybody who
+could know, in case some of them lie. With --json, each provider is an object on a line of its own.`,
 		Args: exactly("REF"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := a.ref(args[0])
 			if err != nil {
 				return err
 			}
-			return a.find(cmd.Context(), node.FindRequest{Ref: ref.text, Timeout: (&sought{timeout: timeout}).seconds()})
+			return a.find(cmd.Context(), node.FindRequest{Ref: ref.text, Timeout: (&sought{timeout: timeout}).seconds(), All: all})
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", node.DefaultPatience, "how long to look; 0 is until all have been asked")
+	cmd.Flags().DurationVar(&timeout, "timeout", node.DefaultPatience, "how long to look; 0 is until enough have been asked")
+	cmd.Flags().BoolVar(&all, "all", false, "ask all nodes that could know, not only until nobody new is named")
 	return cmd
 }
 
@@ -37,19 +41,24 @@ func (a *app) find(ctx context.Context, request node.FindRequest) error {
 	return a.with(ctx, func(ctx context.Context, s *session) error {
 		var broken error
 		found, err := s.Find(ctx, request, func(e node.Event) {
-			if e.Kind != "provider" || shown[e.Route+e.Peer] || broken != nil {
+			if e.Kind != "provider" {
+				s.tell.event(e)
+				return
+			}
+			if shown[e.Route+e.Peer] || broken != nil {
 				return
 			}
 			s.tell.stop()
 			shown[e.Route+e.Peer] = true
 			broken = a.printProvider(node.Provider{Peer: e.Peer, Addrs: e.Addrs, Route: e.Route, Seconds: e.Seconds})
+			s.tell = a.progress("asking whether others have it, too")
 		})
 		s.tell.stop()
 		if err == nil {
 			err = broken
 		}
 		if err == nil && !a.json {
-			a.remark("%s in %s", count(len(found.Providers), "provider", "providers"), latency(found.Seconds))
+			a.remark("%s in %s, from %s", count(len(found.Providers), "provider", "providers"), latency(found.Seconds), count(int(found.Asked), "node", "nodes"))
 		}
 		return err
 	})

@@ -102,9 +102,17 @@ func (a *app) ref(text string) (typedRef, error) {
 	}
 	r, err := node.ParseRef(text)
 	if err != nil {
-		return typedRef{}, err
+		return typedRef{}, &advised{err, refHint(text)}
 	}
 	return typedRef{r, text}, nil
+}
+
+// refHint is what to do about a text that names nothing.
+func refHint(text string) string {
+	if strings.HasPrefix(strings.ToLower(text), "shoal") {
+		return "copy the ticket again, all of it: one word that begins with shoal1"
+	}
+	return "copy the CID again, all of it, as 'shoal share' prints it; a ticket, @FILE or - (standard input) will do, too"
 }
 
 func (a *app) refOnInput() (string, error) {

@@ -140,7 +140,7 @@ func hostile() *fake {
 		}, nil
 	}
 	n.find = func(_ context.Context, _ node.FindRequest, emit func(node.Event)) (node.Found, error) {
-		found := node.Found{CID: aCID, Seconds: 1.5, Providers: []node.Provider{
+		found := node.Found{CID: aCID, Seconds: 1.5, Asked: 8, Providers: []node.Provider{
 			{Peer: "12D3KooWPeer", Addrs: []string{"/ip4/10.0.0.7/tcp/4001", "/dns4/" + all + "/tcp/1"}, Route: "dht-lan", Seconds: 0.0123},
 			{Peer: "12D3KooWOther\x1b[2J", Addrs: []string{"/ip4/192.0.2.8/tcp/1"}, Route: "dht", Seconds: 1.2},
 		}}

@@ -71,7 +71,9 @@ func (a *app) printInspected(x node.Inspected) error {
 		row("has it", join(short(h.Peer), way(node.Source{Relayed: h.Relayed}), h.Addr))
 	}
 	for _, e := range x.Entries {
-		fmt.Fprintln(w, entryLine(e))
+		if e.Path != "" { // that is x itself
+			fmt.Fprintln(w, entryLine(e))
+		}
 	}
 	if x.More > 0 {
 		row("", fmt.Sprintf("and %s; 'shoal ls -r' lists them all", count(x.More, "other", "others")))

@@ -46,11 +46,7 @@ func newInternet(t *testing.T) *internet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(lab.Close)
 	return &internet{Lab: lab, t: t, shoal: shoal, dir: dir}
 }
 
@@ -176,6 +172,23 @@ func (h host) get(t *testing.T, ticket string, args ...string) (path string, eve
 	return path, events, string(out) + log.String()
 }
 
+// getDirectly fetches a file that must come from one peer without a relay: so many bytes at most may come to those meanwhile.
+func (h host) getDirectly(t *testing.T, ref, file string, relays []host, most int64, flags ...string) {
+	t.Helper()
+	before := received(t, relays)
+	got, events, log := h.get(t, ref, append([]string{"--network", "public"}, flags...)...)
+	done := events[len(events)-1]
+	if done.Kind != "done" || len(done.Sources) != 1 || done.Sources[0].Relayed {
+		t.Fatalf("the file should come directly, and %+v is how it ended\n%s", done, log)
+	}
+	sameFile(t, file, got)
+	carried := received(t, relays) - before
+	if carried > most {
+		t.Errorf("%d bytes came to the relays, which should only have introduced the two", carried)
+	}
+	t.Logf("%s in %.1f s from %s; %d bytes came to the relays", size(done.Bytes), done.Seconds, done.Sources[0].Addr, carried)
+}
+
 func sameFile(t *testing.T, a, b string) {
 	t.Helper()
 	if out, err := exec.Command("cmp", a, b).CombinedOutput(); err != nil {
@@ -191,8 +204,8 @@ func TestHolePunching(t *testing.T) {
 	for name, blocked := range map[string]string{"": "", "without UDP": "udp", "without TCP": "tcp"} {
 		t.Run("cone to cone "+name, func(t *testing.T) {
 			in := &internet{Lab: in.Lab, t: t, shoal: in.shoal, dir: t.TempDir()}
-			anna, near := in.behind(testnet.Cone)
-			ben, far := in.behind(testnet.Cone)
+			anna, near := in.behind(testnet.PortRestricted)
+			ben, far := in.behind(testnet.PortRestricted)
 			for _, r := range []*testnet.Router{near, far} {
 				if blocked == "" {
 					continue
@@ -204,19 +217,33 @@ func TestHolePunching(t *testing.T) {
 			anna.serve(t, flags...)
 			anna.await(t, "a place at a relay", func(s node.Status) bool { return s.Reach != nil && len(s.Reach.Relays) > 0 })
 			file, ticket := anna.share(t, bytes)
-			before := received(t, relays)
-			got, events, log := ben.get(t, ticket, append([]string{"--network", "public"}, flags...)...)
-			done := events[len(events)-1]
-			if done.Kind != "done" || len(done.Sources) != 1 || done.Sources[0].Relayed {
-				t.Fatalf("the file should come directly, and %+v is how it ended\n%s", done, log)
-			}
-			sameFile(t, file, got)
-			if carried := received(t, relays) - before; carried > bytes/16 {
-				t.Errorf("%d bytes came to the relays, which should only have introduced the two", carried)
-			}
-			t.Logf("%s in %.1f s from %s; %d bytes came to the relays", size(done.Bytes), done.Seconds, done.Sources[0].Addr, received(t, relays)-before)
+			ben.getDirectly(t, ticket, file, relays, bytes/16, flags...)
 		})
 	}
+}
+
+// TestFoundBehindANAT is somebody behind a NAT who shares, and somebody behind another one who has the CID and nothing else: the DHT
+// leads to a relay, and the relay's introduction to a direct connection.
+func TestFoundBehindANAT(t *testing.T) {
+	const bytes = 4 << 20
+	in := newInternet(t)
+	relays, flags := in.relays(t, "--bootstrapper", "--dht-prefix", "/lab")
+	for i, f := range flags {
+		if f == "--relay-peer" {
+			flags[i] = "--bootstrap"
+		}
+	}
+	flags = append(flags, "--dht-prefix", "/lab")
+	anna, _ := in.behind(testnet.Cone)
+	ben, _ := in.behind(testnet.Cone)
+	anna.serve(t, flags...)
+	file, ticket := anna.share(t, bytes) // before it has a place at a relay, as people do
+	ref, err := node.ParseRef(ticket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anna.relayed(t, node.NATCone)
+	ben.getDirectly(t, ref.CID, file, relays, bytes/8, flags...) // from whom the DHT named, for nothing else leads there
 }
 
 func received(t *testing.T, hosts []host) (sum int64) {
@@ -290,7 +317,7 @@ func TestMappedPort(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	anna, router := in.behind(testnet.Cone)
+	anna, router := in.behind(testnet.PortRestricted)
 	ben, _ := in.behind(testnet.Symmetric)
 	gateway, err := router.ServeUPnP()
 	if err != nil {

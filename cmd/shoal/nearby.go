@@ -12,18 +12,27 @@ import (
 )
 
 func (a *app) nearbyCommand() *cobra.Command {
-	return &cobra.Command{
+	var live bool
+	cmd := &cobra.Command{
 		Use:   "nearby",
 		Short: "List the nodes on this network, and what they show",
 		Long: `Lists the nodes on the local network, what they are called, and what they chose to list ('shoal share --listed'), ready to be
 fetched with 'shoal get CID'. Names are what others call themselves: nobody checks them, and peer IDs tell nodes apart.
 
-Without a running node, one of its own listens for some seconds first. With --json, each node is an object on a line of its own.`,
+Without a running node, one of its own listens for some seconds first. With --json, each node is an object on a line of its own; with
+--watch, each look is an array on a line.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), func(ctx context.Context, s *session) error {
-				list, err := s.Nearby(ctx, s.tell.event)
-				s.tell.stop()
+				look := func(ctx context.Context) ([]node.Neighbour, error) {
+					list, err := s.Nearby(ctx, s.tell.event)
+					s.tell.stop()
+					return list, err
+				}
+				if live {
+					return watch(ctx, a, view[[]node.Neighbour]{watchNearbyEvery, look, nearbyText})
+				}
+				list, err := look(ctx)
 				if err != nil {
 					return err
 				}
@@ -31,6 +40,20 @@ Without a running node, one of its own listens for some seconds first. With --js
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&live, "watch", false, "show the list live, until q or ^C")
+	return cmd
+}
+
+// nearbyText is the list as it is watched.
+func nearbyText(list []node.Neighbour) string {
+	if len(list) == 0 {
+		return "no other node answers on this network yet\n"
+	}
+	var b strings.Builder
+	for _, x := range list {
+		b.WriteString(neighbourText(x))
+	}
+	return b.String()
 }
 
 func (a *app) printNearby(list []node.Neighbour) error {

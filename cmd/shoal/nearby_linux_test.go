@@ -71,6 +71,23 @@ func TestNearbyAndDoctorAcrossABridge(t *testing.T) {
 			t.Errorf("the path is %+v", d.Path)
 		}
 	})
+	t.Run("doctor for a peer whom this node has yet to hear of", func(t *testing.T) {
+		here := machine{t, ben.pid}
+		var seen node.Neighbour
+		decode(t, here.must(shoal, "--home", homeB, "nearby", "--json"), &seen)
+		var d node.Diagnosis
+		decode(t, here.must(shoal, "--home", homeB, "doctor", seen.ID, "--json"), &d)
+		if p := d.Path; p == nil || p.Error != "" || p.RTT <= 0 {
+			t.Errorf("the path is %+v", d.Path)
+		}
+	})
+	t.Run("nearby without looking", func(t *testing.T) {
+		here := machine{t, ben.pid}
+		out, err := here.command(shoal, "--home", homeB, "nearby", "--network", "isolated").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "its network is isolated") {
+			t.Errorf("ended with %v and said %q, want that this node does not look", err, out)
+		}
+	})
 	t.Run("a firewall", func(t *testing.T) {
 		here := machine{t, ben.pid}
 		here.must("nft", "add table inet wall; add chain inet wall in { type filter hook input priority 0; policy drop; };"+

@@ -197,8 +197,16 @@ func TestFindThroughABootstrapper(t *testing.T) {
 	flags := []string{"--no-mdns", "--dht-prefix", "/club", "--bootstrap", id.Addrs[i]}
 	anna.serve(shoal, home("anna"), flags...)
 	ben.serve(shoal, home("ben"), flags...)
-	var shared struct {
+	type share struct {
 		CID string `json:"cid"`
+	}
+	var private, shared share
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("for some"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(anna.must(shoal, "--home", home("anna"), "share", secret, "--private", "--json"), &private); err != nil {
+		t.Fatal(err)
 	}
 	if err := json.Unmarshal(anna.must(shoal, "--home", home("anna"), "share", shoal, "--json"), &shared); err != nil {
 		t.Fatal(err)
@@ -219,6 +227,9 @@ func TestFindThroughABootstrapper(t *testing.T) {
 	}
 	if err := json.Unmarshal(out, &p); err != nil || p.Peer != annas || p.Route != "dht-lan" || len(p.Addrs) == 0 {
 		t.Fatalf("find printed %q, want the provider %s by dht-lan", out, annas)
+	}
+	if out, err := ben.command(shoal, "--home", home("ben"), "find", private.CID, "--json").Output(); err == nil {
+		t.Errorf("the private share was announced, before the other one: %s", out)
 	}
 	ben.must(shoal, "--home", home("ben"), "get", shared.CID, "-o", home("got"))
 	ben.must("cmp", shoal, home("got"))

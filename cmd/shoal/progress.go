@@ -25,8 +25,16 @@ type teller interface {
 
 // teller begins to tell in the way that suits the command.
 func (a *app) teller() teller {
-	if a.verb == "get" && a.json {
-		return newEventLines(a.out) // which are its output
+	if a.verb == "get" {
+		return a.fetchTeller()
+	}
+	return a.progress("starting")
+}
+
+// fetchTeller tells of a fetch, of which the events are the output.
+func (a *app) fetchTeller() teller {
+	if a.json {
+		return newEventLines(a.out)
 	}
 	return a.progress("starting")
 }

@@ -26,6 +26,7 @@ type settings struct {
 	Bootstrap  []string
 	DHTPrefix  string
 	Name       string // that neighbours are told
+	Ephemeral  bool
 	Allow      []string
 	Block      []string
 	RelayPeers []string
@@ -38,7 +39,7 @@ type settings struct {
 // startFlags are those that mean nothing to a node that runs already. What limits rates, and the network, have words of
 // their own.
 var startFlags = []string{
-	"listen", "bootstrap", "dht-prefix", "node-name", "no-mdns", "no-dht", "no-relay", "no-upnp", "relay-peer", "relay",
+	"listen", "bootstrap", "dht-prefix", "node-name", "ephemeral", "no-mdns", "no-dht", "no-relay", "no-upnp", "relay-peer", "relay",
 }
 
 func (s *settings) flags(f *pflag.FlagSet) {
@@ -46,6 +47,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.Listen, "listen", nil, "multiaddrs to listen on (default: every interface)")
 	f.StringSliceVar(&s.Bootstrap, "bootstrap", nil, "multiaddrs with /p2p/ of peers through which to join the DHT; 'ipfs' stands for those of the public IPFS network")
 	f.StringVar(&s.Name, "node-name", "", "what neighbours are told that this node is called (default: the name of this machine)")
+	f.BoolVar(&s.Ephemeral, "ephemeral", false, "be a new peer for this run, without the name of this machine, and keep neither key nor name")
 	f.StringVar(&s.DHTPrefix, "dht-prefix", "", "a name like /acme: be in the closed DHT of the nodes that have the same")
 	f.BoolVar(&s.NoMDNS, "no-mdns", false, "do not announce or look for peers on the local network by mDNS")
 	f.BoolVar(&s.NoDHT, "no-dht", false, "do not take part in a DHT")
@@ -64,6 +66,7 @@ func (a *app) settings() (settings, error) {
 	take(a, &set.Listen, a.typed.Listen, "listen")
 	take(a, &set.Bootstrap, a.typed.Bootstrap, "bootstrap")
 	take(a, &set.Name, a.typed.Name, "node-name")
+	take(a, &set.Ephemeral, a.typed.Ephemeral, "ephemeral")
 	take(a, &set.DHTPrefix, a.typed.DHTPrefix, "dht-prefix")
 	take(a, &set.NoMDNS, a.typed.NoMDNS, "no-mdns")
 	take(a, &set.NoDHT, a.typed.NoDHT, "no-dht")
@@ -126,6 +129,7 @@ type config struct {
 	Listen       []string     `yaml:"listen"`
 	Bootstrap    []string     `yaml:"bootstrap"`
 	Name         string       `yaml:"node-name"`
+	Ephemeral    bool         `yaml:"ephemeral"`
 	DHTPrefix    string       `yaml:"dht-prefix"`
 	NoMDNS       bool         `yaml:"no-mdns"`
 	NoDHT        bool         `yaml:"no-dht"`
@@ -154,7 +158,7 @@ func parseConfig(text []byte) (settings, error) {
 		return settings{}, err
 	}
 	set := settings{
-		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap, DHTPrefix: c.DHTPrefix, Name: c.Name,
+		Network: c.Network, Listen: c.Listen, Bootstrap: c.Bootstrap, DHTPrefix: c.DHTPrefix, Name: c.Name, Ephemeral: c.Ephemeral,
 		Switches:   node.Switches{NoMDNS: c.NoMDNS, NoDHT: c.NoDHT, NoRelay: c.NoRelay, NoUPnP: c.NoUPnP},
 		RelayPeers: c.RelayPeers, IsRelay: c.Relay,
 		Relay: node.RelayService{Allow: c.RelayAllow, Reservations: c.RelayNodes, Circuits: c.Circuits},

@@ -20,6 +20,7 @@ bootstrap:
   - ipfs
   - /ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8
 dht-prefix: /acme
+ephemeral: true
 no-mdns: true
 no-dht: true
 no-relay: true
@@ -44,6 +45,7 @@ block:
 		Network: node.Public, Listen: []string{"/ip4/0.0.0.0/tcp/4747"},
 		Bootstrap:  []string{"ipfs", "/ip4/192.0.2.1/tcp/4747/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
 		DHTPrefix:  "/acme",
+		Ephemeral:  true,
 		Allow:      []string{"12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"},
 		Block:      []string{"12D3KooWJ3BqAU6uMmuXWTNKaYm1xnQkNdSLxZKsHYGjQTYxmZKa"},
 		Switches:   node.Switches{NoMDNS: true, NoDHT: true, NoRelay: true, NoUPnP: true},

@@ -45,12 +45,9 @@ is interrupted.`,
 				request.Listed = &listed
 			}
 			for _, path := range args {
-				abs, err := filepath.Abs(path)
+				abs, err := sharedPath(path)
 				if err != nil {
 					return err
-				}
-				if !utf8.ValidString(abs) {
-					return usage("the path %s is not UTF-8", abs)
 				}
 				request.Paths = append(request.Paths, abs)
 			}
@@ -66,6 +63,18 @@ is interrupted.`,
 	a.blockFlag(cmd)
 	a.rateFlags(cmd)
 	return cmd
+}
+
+// sharedPath is a path as a node is told of it.
+func sharedPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if !utf8.ValidString(abs) {
+		return "", usage("the path %s is not UTF-8", abs)
+	}
+	return abs, nil
 }
 
 func (a *app) share(ctx context.Context, request node.ShareRequest, qr bool) error {

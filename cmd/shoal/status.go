@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var watch, each bool
+	var live, each bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the running node at a glance",
@@ -23,25 +23,34 @@ a line.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withRunning(cmd.Context(), func(ctx context.Context, s *session) error {
-				if watch {
-					return a.watchStatus(ctx, s, each)
+				s.tell.stop()
+				text := func(status node.Status) string { return statusText(status, each) }
+				if live {
+					return watch(ctx, a, view[node.Status]{watchEvery, s.Status, text})
 				}
 				status, err := s.Status(ctx)
-				s.tell.stop()
 				if err != nil {
 					return err
 				}
 				if a.json {
 					return printJSON(a.out, status)
 				}
-				_, err = fmt.Fprint(a.out, statusText(status, each))
+				_, err = fmt.Fprint(a.out, text(status))
 				return err
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&watch, "watch", false, "show it anew each second, until q or ^C is pressed")
+	cmd.Flags().BoolVar(&live, "watch", false, "show it anew each second, until q or ^C is pressed")
 	cmd.Flags().BoolVar(&each, "peers", false, "also show what each peer of a transfer gives and takes")
 	return cmd
+}
+
+// idText is who the node is.
+func idText(s node.Status) string {
+	if s.Ephemeral {
+		return s.ID + ", for this run only"
+	}
+	return s.ID
 }
 
 // statusText is the node at a glance; each says whether to list the peers of transfers.
@@ -50,7 +59,7 @@ func statusText(s node.Status, each bool) string {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-8s %s\n", name, content.Printable(fmt.Sprintf(format, args...)))
 	}
-	row("peer", "%s", s.ID)
+	row("peer", "%s", idText(s))
 	row("version", "%s", s.Version)
 	row("home", "%s", s.Home)
 	row("process", "%d, up %s, %s of memory", s.PID, span(s.Uptime), size(s.Memory))

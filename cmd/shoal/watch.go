@@ -9,16 +9,23 @@ import (
 	"time"
 
 	"github.com/vbauerster/mpb/v8/cwriter"
-
-	"github.com/shoal-p2p/shoal/node"
 )
 
-const watchEvery = time.Second
+const (
+	watchEvery       = time.Second
+	watchNearbyEvery = 3 * time.Second // each look asks every neighbour
+)
 
-// watchStatus shows the status again and again, until the user has seen enough or the node goes away.
-func (a *app) watchStatus(ctx context.Context, s *session, each bool) error {
-	s.tell.stop()
-	show := a.statusBlocks(each)
+// view is something that is looked at again and again.
+type view[T any] struct {
+	every time.Duration
+	look  func(context.Context) (T, error)
+	text  func(T) string // for people; with --json, each look is a line
+}
+
+// watch shows a view until the user has seen enough or looking fails.
+func watch[T any](ctx context.Context, a *app, v view[T]) error {
+	show := blocks(a, v)
 	if a.onTerminal(a.out) && !a.json {
 		enough, restore := a.awaitQ()
 		defer restore()
@@ -32,17 +39,17 @@ func (a *app) watchStatus(ctx context.Context, s *session, each bool) error {
 			case <-ctx.Done():
 			}
 		}()
-		show = a.statusScreen(each)
+		show = redrawn(a, v)
 	}
-	t := time.NewTicker(watchEvery)
+	t := time.NewTicker(v.every)
 	defer t.Stop()
 	for {
-		status, err := s.Status(ctx)
+		now, err := v.look(ctx)
 		if ctx.Err() != nil {
 			return nil // that is how it ends
 		}
 		if err == nil {
-			err = show(status)
+			err = show(now)
 		}
 		if err != nil {
 			return err
@@ -55,28 +62,28 @@ func (a *app) watchStatus(ctx context.Context, s *session, each bool) error {
 	}
 }
 
-// statusBlocks prints each status below the one before: a paragraph, or a line of JSON.
-func (a *app) statusBlocks(each bool) func(node.Status) error {
+// blocks prints each look below the one before: a paragraph, or a line of JSON.
+func blocks[T any](a *app, v view[T]) func(T) error {
 	first := true
-	return func(s node.Status) error {
+	return func(now T) error {
 		if a.json {
-			return printJSON(a.out, s)
+			return printJSON(a.out, now)
 		}
 		gap := "\n"
 		if first {
 			gap, first = "", false
 		}
-		_, err := fmt.Fprint(a.out, gap+statusText(s, each))
+		_, err := fmt.Fprint(a.out, gap+v.text(now))
 		return err
 	}
 }
 
-// statusScreen draws each status over the one before, as much of it as the terminal shows. The last one stays.
-func (a *app) statusScreen(each bool) func(node.Status) error {
+// redrawn draws each look over the one before, as much of it as the terminal shows. The last one stays.
+func redrawn[T any](a *app, v view[T]) func(T) error {
 	w := cwriter.New(a.out)
-	return func(s node.Status) error {
+	return func(now T) error {
 		columns, rows := terminalSize(a.out)
-		lines := fit(strings.Split(strings.TrimSuffix(statusText(s, each), "\n"), "\n"), columns, rows-1)
+		lines := fit(strings.Split(strings.TrimSuffix(v.text(now), "\n"), "\n"), columns, rows-1)
 		for _, line := range lines {
 			if _, err := io.WriteString(w, line+"\n"); err != nil {
 				return err

@@ -53,6 +53,35 @@ func TestWatchPrintsALineOfJSONASecond(t *testing.T) {
 	}
 }
 
+// TestWatchNearby has a neighbour that comes after the first look.
+func TestWatchNearby(t *testing.T) {
+	w := newWorld(t)
+	var looks atomic.Int64
+	w.node.nearby = func(func(node.Event)) ([]node.Neighbour, error) {
+		if looks.Add(1) == 1 {
+			return []node.Neighbour{}, nil
+		}
+		return []node.Neighbour{{ID: "12D3KooWPeer", Name: "a\x1b[2Jname"}}, nil
+	}
+	w.serve(t)
+	c := w.start("nearby", "--watch")
+	c.out.await(t, "12D3KooWPeer")
+	c.signals <- os.Interrupt
+	if exit := c.ends(t); exit != 0 || c.err.String() != "" {
+		t.Errorf("exit %d, want 0, and nothing on standard error:\n%s", exit, c.err)
+	}
+	if text := c.out.String(); strings.Contains(text, "\x1b") || !strings.HasPrefix(text, "no other node answers on this network yet\n\na") {
+		t.Errorf("printed %q", text)
+	}
+	looks.Store(0)
+	c = w.start("nearby", "--watch", "--json")
+	c.out.await(t, `[{"`)
+	c.signals <- os.Interrupt
+	if exit := c.ends(t); exit != 0 || !strings.HasPrefix(c.out.String(), "[]\n[{") {
+		t.Errorf("exit %d, printed %q", exit, c.out)
+	}
+}
+
 func TestWatchEndsWithTheNode(t *testing.T) {
 	w := newWorld(t)
 	lent := newFake()

@@ -144,6 +144,9 @@ func TestWholeProgram(t *testing.T) {
 	t.Run("two shares on one home", func(t *testing.T) { p.twoShares(t, folder) })
 	t.Run("killed", func(t *testing.T) { p.killed(t, folder) })
 	t.Run("signals", func(t *testing.T) { p.signals(t) })
+	t.Run("bench", func(t *testing.T) { p.benches(t) })
+	t.Run("bench on a full disk", func(t *testing.T) { p.benchesOnAFullDisk(t) })
+	t.Run("bench of a peer", func(t *testing.T) { p.benchesAPeer(t, ticket) })
 	t.Run("another user", func(t *testing.T) { p.anotherUser(t) })
 }
 

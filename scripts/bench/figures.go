@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shoal-p2p/shoal/testnet"
 )
 
 // size is the number of bytes to use for a figure that takes full of them.
@@ -52,7 +54,7 @@ func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<
 // share: `shoal share` of 2 GiB against SHA-256 of the same bytes, and what the index grows by.
 func (b *bench) share(ctx context.Context) error {
 	size := b.size(2 << 30)
-	file, err := b.random("share", size)
+	file, err := b.random(ctx, "share", size)
 	if err != nil {
 		return err
 	}
@@ -60,7 +62,7 @@ func (b *bench) share(ctx context.Context) error {
 	var ours, bound times
 	var growth int64
 	err = b.each(func(warm bool) error {
-		hash, err := hashAll(file)
+		hash, err := testnet.HashFile(ctx, file)
 		if err != nil {
 			return err
 		}
@@ -144,7 +146,7 @@ func (b *bench) fetch(ctx context.Context, cid, peer string) (took time.Duration
 // get: 2 GiB between two nodes against a bare stream and against rsync, and the disk that both sides use besides the file.
 func (b *bench) get(ctx context.Context) (err error) {
 	size := b.size(2 << 30)
-	file, err := b.random("get", size)
+	file, err := b.random(ctx, "get", size)
 	if err != nil {
 		return err
 	}
@@ -352,7 +354,7 @@ func (b *bench) idle(ctx context.Context) (err error) {
 	if b.quick {
 		window = 5 * time.Second
 	}
-	file, err := b.random("idle", 64<<20)
+	file, err := b.random(ctx, "idle", 64<<20)
 	if err != nil {
 		return err
 	}

@@ -3,30 +3,26 @@
 package main
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/shoal-p2p/shoal/testnet"
 )
 
 // random writes a file whose bytes repeat nowhere.
-func (b *bench) random(name string, size int64) (string, error) {
+func (b *bench) random(ctx context.Context, name string, size int64) (string, error) {
 	path := filepath.Join(b.work, name)
-	f, err := os.Create(path)
-	if err != nil {
-		return "", err
+	written, _, err := testnet.FillFile(ctx, path, size, math.MaxInt64)
+	if err == nil && written < size {
+		err = fmt.Errorf("%d bytes are no whole number of chunks", size)
 	}
-	defer f.Close()
-	block, err := aes.NewCipher([]byte("no secret at all"))
-	if err != nil {
-		return "", err
-	}
-	stream := cipher.StreamReader{S: cipher.NewCTR(block, make([]byte, aes.BlockSize)), R: zeros{}}
-	_, err = io.CopyN(f, stream, size)
-	return path, errors.Join(err, f.Close())
+	return path, err
 }
 
 // warm touches as much fresh memory as a copy will take, and gives it back. Virtual machines hand free memory back to their

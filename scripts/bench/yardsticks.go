@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -13,53 +12,12 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-const chunk = 1 << 20 // bytes that are hashed at once
-
-// hashAll is the bound for a share: SHA-256 of every chunk of a file, on all cores, and nothing else.
-func hashAll(path string) (time.Duration, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	var (
-		next   atomic.Int64
-		wg     sync.WaitGroup
-		failed = make([]error, runtime.GOMAXPROCS(0))
-	)
-	start := time.Now()
-	for w := range failed {
-		wg.Go(func() {
-			buf := make([]byte, chunk)
-			for {
-				at := (next.Add(1) - 1) * chunk
-				if at >= info.Size() {
-					return
-				}
-				n, err := f.ReadAt(buf[:min(chunk, info.Size()-at)], at)
-				if err != nil {
-					failed[w] = err
-					return
-				}
-				sha256.Sum256(buf[:n])
-			}
-		})
-	}
-	wg.Wait()
-	return time.Since(start), errors.Join(failed...)
-}
+const chunk = 1 << 20 // bytes
 
 var megabytes = regexp.MustCompile(`([0-9.]+) MB/s`)
 

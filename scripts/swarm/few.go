@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/shoal-p2p/shoal/testnet"
 )
 
 const (
@@ -20,7 +22,7 @@ func (b *bench) sources(ctx context.Context) error {
 }
 
 func (b *bench) hostile(ctx context.Context) error {
-	return b.few(ctx, "the same, one source lying, one stalled", []string{actLiar, actStall})
+	return b.few(ctx, "the same, one source lying, one stalled", []string{testnet.Liar, testnet.Staller})
 }
 
 // few: one receiver that takes from four slow sources, the last of which may be bad ones.
@@ -72,13 +74,13 @@ func (a *arena) few(ctx context.Context, size int64, bound time.Duration, bad []
 	if err != nil {
 		return 0, near, err
 	}
-	var actors []*actorProcess
-	for i, act := range bad {
-		p, err := a.actor(ctx, machines[sources-len(bad)+i], act, "-file", file)
+	var impostors []*impostor
+	for i, role := range bad {
+		p, err := a.impostor(ctx, machines[sources-len(bad)+i], role, file)
 		if err != nil {
 			return 0, near, err
 		}
-		actors, addrs = append(actors, p), append(addrs, p.addr)
+		impostors, addrs = append(impostors, p), append(addrs, p.addr)
 	}
 	receiver, err := a.node(ctx, to, "--network", "isolated")
 	if err != nil {
@@ -102,7 +104,7 @@ func (a *arena) few(ctx context.Context, size int64, bound time.Duration, bad []
 	for _, s := range d.Sources {
 		fmt.Printf("  %s gave %.1f MiB, %d bad chunks\n", s.Peer, float64(s.Bytes)/(1<<20), s.Bad)
 	}
-	for _, p := range actors {
+	for _, p := range impostors {
 		if err := p.played(); err != nil {
 			return 0, near, err
 		}

@@ -12,7 +12,8 @@ import (
 const (
 	idleNodes = 50
 	idleReach = 5 << 10 // bytes a second, received and sent together
-	idleFor   = time.Minute
+	greetings = 2 * time.Minute
+	idleFor   = 5 * time.Minute // a whole round of questions by mDNS
 )
 
 // idle lets many nodes rest on one LAN and counts what each of them receives and sends, all headers included, beside what its
@@ -20,15 +21,19 @@ const (
 func (b *bench) idle(ctx context.Context) error {
 	return b.within(func(a *arena) error {
 		for range idleNodes {
-			m, err := a.plug(100*megabit, 100*megabit)
-			if err != nil {
+			if _, err := a.plug(100*megabit, 100*megabit); err != nil {
 				return err
 			}
+		}
+		if err := a.introduce(); err != nil {
+			return err
+		}
+		for _, m := range a.machines {
 			if _, err := a.node(ctx, m); err != nil {
 				return err
 			}
 		}
-		if err := pause(ctx, idleFor/2); err != nil { // the greetings are over
+		if err := pause(ctx, greetings); err != nil {
 			return err
 		}
 		before, err := a.moved()
@@ -38,7 +43,7 @@ func (b *bench) idle(ctx context.Context) error {
 		began := time.Now()
 		var took time.Duration
 		_, cpu, err := measured(func() error {
-			err := pause(ctx, 2*idleFor) // a whole round of questions
+			err := pause(ctx, idleFor)
 			took = time.Since(began)
 			return err
 		})

@@ -33,7 +33,7 @@ func main() {
 	flag.Int64Var(&b.size, "size", 0, "MiB of the file, instead of what each figure prescribes: to see that it works, not to report")
 	flag.BoolVar(&b.pex, "pex", false, "no mDNS: each receiver is told of the seeder only, and has to hear of the others from it")
 	flag.BoolVar(&b.keep, "logs", false, "print what the nodes logged when a figure fails")
-	limit := flag.Duration("limit", 15*time.Minute, "end everything after this long")
+	limit := flag.Duration("limit", 25*time.Minute, "end everything after this long")
 	only := flag.String("only", "", "comma separated names of figures: "+strings.Join(names(), ", "))
 	a.flags()
 	flag.Parse()

@@ -3,16 +3,21 @@ package engine
 import "math/bits"
 
 // set is a set of chunk numbers below a fixed length. A second row of bits says which words of the first are not empty, so
-// that a search skips 4,096 absent numbers at a time.
+// that a search skips 4,096 absent numbers at a time. It must not be copied.
 type set struct {
+	n     int // how many numbers are in it
 	words []uint64
-	full  []uint64 // bit i: words[i] is not zero
-	n     int      // how many numbers are in it
+	full  []uint64  // bit i: words[i] is not zero
+	own   [2]uint64 // words and full, if one of each is enough: a step meets many small sets, and most caches are cold
 }
 
 // grow makes room for numbers below length, if there is none yet.
 func (s *set) grow(length int) {
-	if s.words == nil {
+	switch {
+	case s.words != nil:
+	case length <= 64:
+		s.words, s.full = s.own[:1:1], s.own[1:]
+	default:
 		s.words = make([]uint64, (length+63)/64)
 		s.full = make([]uint64, (len(s.words)+63)/64)
 	}

@@ -29,6 +29,9 @@
 // highest speed seen. So a slow or stuck receiver, or a long path, keeps nobody waiting for longer than that, and as many
 // chunks are under way as it takes to fill the link.
 //
+// To peers that are [Far], chunks are offered a round trip before the link has room for them, and asked for as early, as many ahead
+// as the link carries in that time: or it would rest while an offer and its answer travel.
+//
 // What peers ask for without an offer is queued and given in turns, so that a modest peer waits for one turn of each greedy one
 // and no longer. Bytes given and not settled are bounded, per peer and altogether; peers that do not read do not stop those who
 // do. What is not here is declined at once, and told when it is here.

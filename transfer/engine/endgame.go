@@ -73,11 +73,19 @@ func (e *Engine) latest(p *peer, after int, afterTime time.Duration) (place int,
 
 // silence returns how long p has owed chunks without a byte from it, when that is long for it; otherwise 0.
 func (e *Engine) silence(p *peer) time.Duration {
-	silent := e.now.since(p.late.heardAt)
-	if e.pace(p) > 0 && silent < max(shortSilent, 4*p.flow.delay) {
+	silent := max(e.now.since(p.late.heardAt)-2*p.trip, 0)
+	if e.pace(p) > 0 && silent < max(shortSilent, 4*p.flow.delay, e.turnTime()) {
 		return 0
 	}
 	return silent
+}
+
+// turnTime is what a chunk takes that shares the downlink with one other, as far as that is known.
+func (e *Engine) turnTime() time.Duration {
+	if e.downlink.peak == 0 {
+		return 0
+	}
+	return 2 * timeFor(e.turnSize(), e.downlink.peak)
 }
 
 // expected returns in what time p will have delivered the first so many bytes of what it owes. Who has been silent for long
@@ -113,7 +121,7 @@ func (e *Engine) takeOver(p, q *peer, room int) (spent int) {
 	for id := q.open.newest; id != 0 && looks > 0; looks-- {
 		r := e.requests.pool[id]
 		one := cost(e.cfg.Sizes[r.chunk])
-		mine := unknownPace
+		mine := max(unknownPace, e.turnTime()) + 2*p.trip
 		if p.flow.rate > 0 {
 			mine = p.flow.delay + timeFor(p.open.cost+one, p.flow.rate)
 		} else if p.open.n > 0 {

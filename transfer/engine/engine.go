@@ -19,9 +19,10 @@ type Engine struct {
 	timer   moment // not later than the first thing that falls due; news have a time of their own
 
 	byID     map[Peer]*peer
-	peers    []*peer // in the order in which they joined
-	partials []*peer // those of them that do not have everything
-	starved  []*peer // those that wait for room below MaxInFlight
+	peers    []*peer       // in the order in which they joined
+	partials []*peer       // those of them that do not have everything
+	trip     time.Duration // to the farthest of them and back
+	starved  []*peer       // those that wait for room below MaxInFlight
 
 	have     set
 	goal     goal
@@ -125,7 +126,7 @@ func (e *Engine) takeFrom(ev Event) {
 		if p := e.byID[ev.Peer]; p != nil {
 			p.late.heard(e.now, ev.Bytes)
 			p.open.arrived += max(ev.Bytes, 0)
-			e.downlink.moved(e.now, ev.Bytes, e.turnSize())
+			e.downlink.movedFor(p, e.now, ev.Bytes, e.turnSize())
 			e.seeking.heardAt = e.now
 			e.stir(p)
 		}
@@ -136,6 +137,7 @@ func (e *Engine) takeFrom(ev Event) {
 	case Coming:
 		if p := e.byID[ev.Peer]; p != nil {
 			e.coming(p, ev.Ranges)
+			e.swarmMoves()
 		}
 	case Offered:
 		if p := e.byID[ev.Peer]; p != nil {
@@ -144,6 +146,10 @@ func (e *Engine) takeFrom(ev Event) {
 	case Got:
 		if p := e.byID[ev.Peer]; p != nil {
 			e.got(p, ev.Bytes)
+		}
+	case Far:
+		if p := e.byID[ev.Peer]; p != nil {
+			e.far(p, ev.Trip)
 		}
 	case Held:
 		if p := e.byID[ev.Peer]; p != nil {

@@ -51,6 +51,8 @@ func (r *traceReader) ranges() []content.Range {
 // anyEvent reads an event that may make no sense at all.
 func (r *traceReader) anyEvent() Event {
 	switch r.next() % 20 {
+	case 19:
+		return Far{r.peer(), time.Duration(r.next()*r.next()) * time.Millisecond}
 	case 15:
 		return Seeks{r.peer(), r.ranges()}
 	case 16:
@@ -138,10 +140,16 @@ func playTrace(t testing.TB, data []byte) string {
 }
 
 // mustEnd lets so much time go by that whoever does not deliver is found out: then either everything is here, or there is a
-// reason why it is not.
+// reason why it is not. A slow peer that is tried once more just then has its time for that, too.
 func (w *watch) mustEnd() {
 	w.t.Helper()
 	w.pass(3*time.Minute, func([]Action) {})
+	for range int(2 * defaultDeadline / time.Second) {
+		if s := w.e.Status(); s.Done || s.Stalled != Moving {
+			return
+		}
+		w.pass(time.Second, func([]Action) {})
+	}
 	if s := w.e.Status(); !s.Done && s.Stalled == Moving {
 		w.fatalf("neither done nor stalled: %+v", s)
 	}

@@ -16,21 +16,25 @@ import (
 type offers struct {
 	length int
 	next   uint32                       // where the last run ended
+	stand  bool                         // somebody may have been offered something; false saves a look at every peer
 	times  []uint8                      // by chunk: how often it was given
+	open   []uint8                      // by chunk: to how many peers it is offered
 	levels [timesCount * levelCount]set // of what is here
 }
 
-// timesCount is how many numbers of gifts are told apart.
-const timesCount = 4
+// timesCount is how many numbers of gifts are told apart. Between two of them stand the chunks that somebody is offered just now:
+// others are better, but not those that were given once more.
+const timesCount = 6
 
 func (o *offers) init(n int, place uint32) {
 	o.length = n
 	o.next = place
-	o.times = make([]uint8, n)
+	o.times, o.open = make([]uint8, n), make([]uint8, n)
 }
 
 func (o *offers) level(c uint32, avail uint16) *set {
-	s := &o.levels[min(int(o.times[c]), timesCount-1)*levelCount+min(int(avail), levelCount-1)]
+	times := 2*int(o.times[c]) + min(int(o.open[c]), 1)
+	s := &o.levels[min(times, timesCount-1)*levelCount+min(int(avail), levelCount-1)]
 	s.grow(o.length)
 	return s
 }
@@ -56,11 +60,17 @@ func (o *offers) move(c uint32, avail *uint16, by int) {
 }
 
 // given counts one gift of c more, or one less.
-func (e *Engine) given(c uint32, by int) {
+func (e *Engine) given(c uint32, by int) { e.count(c, e.offers.times, by) }
+
+// stands counts one offer of c more, or one less.
+func (e *Engine) stands(c uint32, by int) { e.count(c, e.offers.open, by) }
+
+// count changes one of the numbers by which chunks are chosen.
+func (e *Engine) count(c uint32, of []uint8, by int) {
 	o := &e.offers
 	here := o.level(c, e.picker.avail[c]).remove(c)
-	if times := int(o.times[c]) + by; times >= 0 && times < 255 {
-		o.times[c] = uint8(times)
+	if n := int(of[c]) + by; n >= 0 && n < 255 {
+		of[c] = uint8(n)
 	}
 	if here {
 		o.level(c, e.picker.avail[c]).add(c)
@@ -92,6 +102,9 @@ func (e *Engine) seeks(p *peer, ranges []content.Range) {
 		first, end := clip(r, e.picker.length)
 		for _, s := range []*set{&t.coming, &t.mine} {
 			for c := s.next(first); c >= 0 && c < int(end); c = s.next(uint32(c) + 1) {
+				if s == &t.mine {
+					e.given(uint32(c), -1) // it was called off: nothing came of that
+				}
 				e.arrived(p, uint32(c))
 			}
 		}
@@ -150,6 +163,7 @@ func (e *Engine) arrived(p *peer, c uint32) {
 
 // forgetNear forgets what p takes and is getting.
 func (e *Engine) forgetNear(p *peer) {
+	e.retract(p, false)
 	t := &p.takes
 	for _, s := range []*set{&t.coming, &t.mine} {
 		for c := s.next(0); c >= 0; c = s.next(uint32(c) + 1) {
@@ -236,6 +250,12 @@ func (e *Engine) propose() {
 	if e.cfg.TakeOnly {
 		return
 	}
+	places := e.places()
+	busy := places == 0
+	if busy && !e.offers.stand && !e.uplink.alone {
+		return
+	}
+	e.retractEarly()
 	seekers, open, standing := e.seekers()
 	if seekers <= 1 {
 		e.offerAll()
@@ -246,21 +266,21 @@ func (e *Engine) propose() {
 			e.retract(p, true)
 		}
 	}
-	if len(e.turns.line) > 0 || !e.uplinkFree() {
+	if busy {
 		if open+standing > 0 {
 			e.retractAll()
 		}
 		return
 	}
-	for open == 0 || e.cfg.Shared {
+	for open < places || e.cfg.Shared {
 		p, load := e.taker()
-		if p == nil || load > 0 && (standing >= mostStanding || e.cfg.Shared) {
+		if p == nil || !e.inTime(p) || load > e.soon(p) && (standing >= mostStanding || e.cfg.Shared) {
 			break
 		}
 		e.makeOffer(p)
-		if load == 0 {
+		if load <= e.soon(p) {
 			open++
-			e.wake(e.now.plus(shyAfter))
+			e.wake(e.now.plus(shyAfter + p.trip))
 		} else {
 			standing++
 		}
@@ -269,17 +289,22 @@ func (e *Engine) propose() {
 
 // seekers counts the peers that lack something, and the offers to those that can take them at once and to others.
 func (e *Engine) seekers() (seekers, open, standing int) {
+	e.offers.stand = false
 	for _, p := range e.peers {
 		t := &p.takes
+		e.offers.stand = e.offers.stand || t.all || len(t.offered) > 0
 		if t.sought.n+t.coming.n+t.mine.n == 0 && !t.all {
 			continue
 		}
-		e.pruneOffer(p)
 		if len(t.offered) > 0 {
-			if p.load() == 0 && !t.shy && e.now >= t.at.plus(shyAfter) {
+			e.pruneOffer(p)
+		}
+		if len(t.offered) > 0 {
+			ready := p.load() <= e.soon(p)
+			if ready && !t.shy && e.now >= t.at.plus(shyAfter+p.trip) {
 				t.shy = true
 			}
-			if p.load() == 0 && !t.shy {
+			if ready && !t.shy {
 				open++
 			} else {
 				standing++
@@ -300,7 +325,7 @@ func (e *Engine) pruneOffer(p *peer) {
 		if t.sought.has(c) {
 			kept = append(kept, c)
 		} else {
-			e.given(c, -1)
+			e.stands(c, -1)
 		}
 	}
 	t.offered = kept
@@ -317,7 +342,7 @@ func (e *Engine) offerAll() {
 
 func (e *Engine) offerEverything(p *peer) {
 	e.retract(p, false)
-	p.takes.all = true
+	p.takes.all, e.offers.stand = true, true
 	e.act(Offer{p.id, []content.Range{{First: 0, Count: uint32(e.picker.length)}}})
 }
 
@@ -336,7 +361,7 @@ func (e *Engine) makeOffer(p *peer) {
 		t.sought.remove(c) // so that it is not chosen again
 		t.n--
 		t.offered = append(t.offered, c)
-		e.given(c, 1)
+		e.stands(c, 1)
 		e.offers.next = c + 1
 		ranges = extend(ranges, c)
 	}
@@ -344,7 +369,7 @@ func (e *Engine) makeOffer(p *peer) {
 		t.sought.add(c)
 		t.n++
 	}
-	t.at = e.now
+	t.at, e.offers.stand = e.now, true
 	e.act(Offer{p.id, ranges})
 }
 
@@ -355,7 +380,7 @@ func (e *Engine) retract(p *peer, tell bool) {
 		return
 	}
 	for _, c := range t.offered {
-		e.given(c, -1)
+		e.stands(c, -1)
 	}
 	t.offered, t.all = t.offered[:0], false
 	if tell {
@@ -376,6 +401,8 @@ func (e *Engine) answered(p *peer, ranges []content.Range) {
 	kept := t.offered[:0]
 	for _, c := range t.offered {
 		if t.sought.has(c) && within(ranges, c) {
+			e.stands(c, -1)
+			e.given(c, 1)
 			e.approach(p, &t.mine, c)
 		} else {
 			kept = append(kept, c)

@@ -14,14 +14,16 @@ type peer struct {
 	here             bool // it has joined and neither left nor been banned
 	starved, stirred bool // it stands in the list of that name
 	holds            holding
-	open             line   // what it was asked for
-	offer            offer  // what it would give next
-	mute             bool   // it does not offer anything
-	flow             flow   // how fast it delivers
-	late             late   // whether it delivers
-	owed             orders // what it asked for
-	takes            taking // what it takes unasked
-	flight           flight // what is under way to it
+	open             line          // what it was asked for
+	offer            offer         // what it would give next
+	mute             bool          // it does not offer anything
+	flow             flow          // how fast it delivers
+	late             late          // whether it delivers
+	owed             orders        // what it asked for
+	takes            taking        // what it takes unasked
+	flight           flight        // what is under way to it
+	trip             time.Duration // there and back; 0 if it is near
+	ping             time.Duration // the same, if it is near
 	due              outgoing
 	bad              int   // chunks with the wrong bytes
 	total            int64 // bytes it delivered, verified
@@ -61,6 +63,7 @@ func (e *Engine) leave(p *peer) {
 	delete(e.byID, p.id)
 	e.peers = without(e.peers, p)
 	e.partials = without(e.partials, p)
+	e.reach()
 	for p.open.n > 0 {
 		e.giveUp(p.open.oldest)
 	}

@@ -27,6 +27,7 @@ var update = flag.Bool("update", false, "write what happens into the scripts as 
 //	sends 1 256k; stored 1 0-3      Progress, Stored
 //	seeks 1 0-7; coming 1 3         Seeks, Coming
 //	offers 1 3; got 1 256k          Offered, Got
+//	far 1 100ms                     Far
 //	fails 1 3; gave 1 0-3           Failed, Gave
 //	tick                            Tick
 //	wait 20s                        time goes by, with a tick at every deadline; what these bring is shown with its time
@@ -189,6 +190,10 @@ func (s *script) event(verb string, rest []string, line string) Event {
 		return Got{p, s.size(rest[0])}
 	case "offers":
 		return Offered{p, s.ranges(rest)}
+	case "far":
+		trip, err := time.ParseDuration(rest[0])
+		s.check(err, line)
+		return Far{p, trip}
 	}
 	s.t.Fatalf("what does %q mean?", line)
 	return nil

@@ -10,11 +10,17 @@ import (
 // The want half tells everybody what it lacks and what is on its way, and asks for what it is offered. Only chunks that a
 // reader waits for, those at the end, and those of peers that never offer anything are asked for without an offer.
 
-const muteAfter = time.Second // with nothing on its way, before peers are asked for what they did not offer
+const (
+	muteAfter = time.Second     // with nothing on its way, before peers are asked for what they did not offer
+	turnAfter = 5 * time.Second // the same, since a peer told of a chunk that comes to it: on slow lines a turn is long in coming
+	patience  = time.Minute     // and the most
+)
 
 // seeking is what this side has said about what it lacks.
 type seeking struct {
 	heardAt moment // when something was on its way last, or could have been
+	movedAt moment // when a peer told of a chunk that comes to it
+	offers  bool   // somebody may offer something; false saves a look at every peer
 }
 
 // offer is what a peer would give next.
@@ -98,6 +104,7 @@ func (e *Engine) offered(p *peer, ranges []content.Range) {
 			first, end := clip(r, e.picker.length)
 			for c := first; c < end && len(p.offer.chunks) < mostOffered; c++ {
 				p.offer.chunks = append(p.offer.chunks, c)
+				e.seeking.offers = true
 			}
 		}
 	}
@@ -125,6 +132,9 @@ func (e *Engine) askLess(p *peer) {
 	}
 }
 
+// swarmMoves notes that others get something.
+func (e *Engine) swarmMoves() { e.seeking.movedAt = e.now }
+
 // asks reports whether p may be asked for any free chunk that it has.
 func (e *Engine) asks(p *peer) bool { return e.cfg.TakeOnly || p.mute || p.offer.all }
 
@@ -133,9 +143,9 @@ func (e *Engine) accept() {
 	if e.cfg.TakeOnly || e.picker.free.n == 0 || e.held() {
 		return
 	}
-	for {
+	for e.seeking.offers {
 		p := e.bestOffer()
-		if p == nil || !e.downlinkFree() {
+		if p == nil || !e.downlinkFree(p) {
 			return
 		}
 		e.takeOffer(p)
@@ -145,11 +155,16 @@ func (e *Engine) accept() {
 // bestOffer returns the peer whose offer begins with the rarest chunk that is free.
 func (e *Engine) bestOffer() (best *peer) {
 	rarest, ties := 0, 0
+	e.seeking.offers = false
 	for _, p := range e.peers {
 		for len(p.offer.chunks) > 0 && !e.picker.free.has(p.offer.chunks[0]) {
 			p.offer.chunks = slices.Delete(p.offer.chunks, 0, 1)
 		}
-		if len(p.offer.chunks) == 0 || p.late.slow && (e.now < p.late.retry || p.open.n > 0) {
+		if len(p.offer.chunks) == 0 {
+			continue
+		}
+		e.seeking.offers = true
+		if p.late.slow && (e.now < p.late.retry || p.open.n > 0) {
 			continue
 		}
 		c := p.offer.chunks[0]
@@ -189,10 +204,13 @@ func (e *Engine) takeOffer(p *peer) {
 	p.offer.chunks = p.offer.chunks[:0]
 }
 
-// downlinkFree reports whether another chunk may be asked for beside those that come.
-func (e *Engine) downlinkFree() bool {
+// downlinkFree reports whether another chunk may be asked of a peer beside those that come.
+func (e *Engine) downlinkFree(from *peer) bool {
+	if from.trip > 0 && e.thirsty(from) {
+		return true
+	}
 	for _, p := range e.peers {
-		if p.open.left() > overlapDown {
+		if p.open.left() > e.turnSize()/overlapDown && !e.downlink.stuck(e.now, p.late.heardAt, e.turnSize()) {
 			due := e.downlink.next(e.turnSize())
 			if e.now < due {
 				e.wake(due)
@@ -200,19 +218,43 @@ func (e *Engine) downlinkFree() bool {
 			return e.now >= due
 		}
 	}
+	return e.downlinkClear(from)
+}
+
+// downlinkClear reports whether what comes will have come by the time that the first bytes of another chunk do, if it is asked of
+// a peer now.
+func (e *Engine) downlinkClear(from *peer) bool {
+	d := &e.downlink
+	if d.peak == 0 || e.now >= d.next(e.turnSize()) {
+		return true
+	}
+	for _, p := range e.peers {
+		left := p.open.left()
+		if left <= 0 || p.trip > 0 || left > e.turnSize()/overlapDown {
+			continue
+		}
+		if due := p.late.heardAt.plus(timeFor(left, d.peak)/2 - leadDown - from.ping); e.now < due {
+			e.wake(due)
+			return false
+		}
+	}
 	return true
 }
 
 // expireSeeking asks those who have what is sought, and from whom nothing comes, in so many words: they may not know how to
-// offer. Nobody is asked as long as somebody sends.
+// offer. Nobody is asked as long as somebody sends, or has not been slow for long.
 func (e *Engine) expireSeeking() {
 	if e.cfg.TakeOnly || e.goal.missing == 0 {
 		return
 	}
-	if e.requests.open > 0 || e.held() {
+	if e.held() || slices.ContainsFunc(e.peers, func(p *peer) bool { return p.open.n > 0 && !p.late.slow }) {
 		e.seeking.heardAt = e.now
 	}
-	if due := e.seeking.heardAt.plus(muteAfter); e.now < due {
+	due := e.seeking.heardAt.plus(muteAfter)
+	if e.seeking.movedAt > 0 {
+		due = max(due, min(e.seeking.movedAt.plus(turnAfter), e.seeking.heardAt.plus(patience)))
+	}
+	if e.now < due {
 		e.wake(due)
 		return
 	}

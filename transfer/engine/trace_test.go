@@ -299,7 +299,7 @@ func (w *watch) checkState() {
 			w.fatalf("chunk %d is had by %d, counted %d", c, avail, e.picker.avail[c])
 		}
 		for i := range e.offers.levels {
-			if in := e.offers.levels[i].has(c); in != (e.have.has(c) && !e.cfg.TakeOnly && i == min(int(e.offers.times[c]), timesCount-1)*levelCount+min(avail, levelCount-1)) {
+			if in := e.offers.levels[i].has(c); in != (e.have.has(c) && !e.cfg.TakeOnly && i == min(2*int(e.offers.times[c])+min(int(e.offers.open[c]), 1), timesCount-1)*levelCount+min(avail, levelCount-1)) {
 				w.fatalf("chunk %d in level %d of what is offered: %v", c, i, in)
 			}
 		}

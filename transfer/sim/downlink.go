@@ -37,6 +37,7 @@ func (n *net) frameRead(id uint32) {
 	}
 	bytes := n.frames.all[id].bytes
 	n.tally.received += int64(bytes)
+	n.hosts[h].received += int64(bytes)
 	n.queue.add(n.now+n.links[l].delay, acked, l^1, uint32(bytes), 0)
 	if wanted := n.wanted(l, n.frames.all[id].parts); wanted > 0 {
 		n.step(h, engine.Progress{Peer: engine.Peer(l), Bytes: wanted})
@@ -52,8 +53,10 @@ func (n *net) frameRead(id uint32) {
 		n.links[l].partial = 0
 		if lies {
 			n.tally.bad += int64(p.sent)
+			n.hosts[h].useless += int64(p.sent)
 			n.step(h, engine.Bad{Peer: engine.Peer(l), Chunk: p.chunk})
 		} else {
+			n.links[l].fed += int64(p.sent)
 			n.obtained(h, p.chunk)
 			n.stored = append(n.stored, p.chunk)
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"time"
 
 	"github.com/shoal-p2p/shoal/content"
 	"github.com/shoal-p2p/shoal/transfer/engine"
@@ -25,7 +26,13 @@ type host struct {
 	joined  int64 // first
 	done    int64 // 0: not yet
 	wronged int   // honest peers that it banned
-	sent    int64 // bytes
+
+	// Bytes.
+	sent     int64
+	received int64
+	useful   int64                          // of whole and right chunks that were new
+	useless  int64                          // of wrong chunks, and of those that were cut off
+	before   struct{ sent, received int64 } // it came last
 }
 
 // join makes a host take part, for the first time or again.
@@ -39,12 +46,13 @@ func (n *net) join(h int32) {
 	cfg.Seed = n.sc.Seed<<20 + uint64(h)
 	x.engine = engine.New(cfg)
 	x.here, x.ticking, x.sending, x.downWork = true, 0, 0, n.now
+	x.before.sent, x.before.received = x.sent, x.received
 	if x.joined < 0 {
 		x.joined = n.now
 	}
 	n.gather(h)
 	for _, other := range x.neighbours {
-		if n.hosts[other].here {
+		if n.hosts[other].here && !n.apart(h, other) {
 			n.connect(h, other)
 		}
 	}
@@ -67,26 +75,34 @@ func (n *net) gather(h int32) {
 	}
 }
 
+// nearTrip is a round trip that is not worth a step of an engine.
+const nearTrip = 5 * time.Millisecond
+
 // connect joins two hosts.
 func (n *net) connect(a, b int32) {
 	l := int32(len(n.links))
 	x, y := &n.hosts[a], &n.hosts[b]
 	delay := int64(x.Delay + y.Delay)
-	window := func(s, r *host) int {
-		return n.sc.Buffer + int(min(s.Up, r.Down)*float64(2*delay)/1e9)
-	}
 	n.links = append(n.links,
-		link{from: a, to: b, delay: delay, window: window(x, y)},
-		link{from: b, to: a, delay: delay, window: window(y, x)})
+		link{from: a, to: b, delay: delay, window: n.window(x, y, delay)},
+		link{from: b, to: a, delay: delay, window: n.window(y, x, delay)})
 	n.open = append(n.open, make([]uint64, 2*n.words)...)
 	x.links, y.links = append(x.links, l), append(y.links, l+1)
 	n.step(a, engine.Joined{Peer: engine.Peer(l)})
 	n.step(b, engine.Joined{Peer: engine.Peer(l + 1)})
 	for _, end := range []int32{l, l + 1} {
+		if trip := time.Duration(2 * delay); trip > nearTrip {
+			n.step(n.links[end].from, engine.Far{Peer: engine.Peer(end), Trip: trip})
+		}
 		if n.hosts[n.links[end].from].Role == Boaster {
 			n.tell(end, msgHas, []content.Range{{First: 0, Count: uint32(len(n.sizes))}})
 		}
 	}
+}
+
+// window is how many bytes a connection carries that were not read.
+func (n *net) window(sender, receiver *host, delay int64) int {
+	return n.sc.Buffer + int(min(sender.Up, receiver.Down)*float64(2*delay)/1e9)
 }
 
 // leave takes a host out of the net. Its neighbours learn of it one delay later.
@@ -122,6 +138,7 @@ func (n *net) kill(l int32) {
 	}
 	x.dead, x.queue, x.head, x.out = true, nil, 0, nil
 	n.tally.lost += x.partial
+	n.hosts[x.from].useless += x.partial
 	x.partial = 0
 }
 
@@ -155,6 +172,7 @@ func (n *net) obtained(h int32, c uint32) {
 	set(x.has, c)
 	x.missing--
 	n.tally.stored += int64(n.sizes[c])
+	x.useful += int64(n.sizes[c])
 	n.copied(c, 1)
 }
 
@@ -167,5 +185,8 @@ func (n *net) finished(h int32) {
 	x.done = max(n.now, 1)
 	if x.counts() {
 		n.waiting--
+	}
+	if n.sc.Watch.Done != nil {
+		n.sc.Watch.Done(View{n}, int(h))
 	}
 }

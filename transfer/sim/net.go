@@ -23,6 +23,9 @@ type net struct {
 	frames  frames
 	parcels parcels
 
+	side []int   // of each host, in a partition; nil: there is none
+	held []entry // what cannot cross one, in the order in which it would have come
+
 	copies  []int32 // by chunk: receivers here that have it
 	covered int     // chunks that at least one of them has
 	waiting int     // honest receivers that are not done
@@ -62,6 +65,13 @@ func (n *net) run(limit time.Duration) {
 		}
 		n.now = e.at
 		n.tally.entries++
+		if n.side != nil && n.severed(&e) {
+			n.held = append(n.held, e)
+			continue
+		}
+		if n.tally.entries%stopEvery == 0 && n.sc.Watch.Stop != nil && n.sc.Watch.Stop() {
+			return
+		}
 		n.happen(&e)
 	}
 }
@@ -83,6 +93,10 @@ func (n *net) happen(e *entry) {
 		n.frameRead(e.a)
 	case acked:
 		n.acked(e.link, int(e.a))
+	case change:
+		n.change(&n.sc.Changes[e.a])
+	case look:
+		n.look()
 	case closed:
 		n.closed(e.link)
 	default:

@@ -11,6 +11,8 @@ const (
 	arrived             // the last byte of frame a has come to the receiver's downlink
 	read                // frame a is through the downlink
 	acked               // at the sender: a bytes of this link have been read
+	change              // number a of Scenario.Changes comes
+	look                // somebody looks at the net
 	closed              // at the owner of this link: the other side is gone
 	message             // the first kind of message
 )

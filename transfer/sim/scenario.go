@@ -20,6 +20,9 @@ type Scenario struct {
 	SourceNeighbours int // of each source; 0: as many as the others
 
 	KillSources bool // as soon as the receivers have every chunk among them
+	Changes     []Change
+
+	Watch Watch
 
 	Frame      int           // bytes of the largest frame; 256 KiB
 	Buffer     int           // bytes that a receiver may not have read, beyond what the path holds; 512 KiB
@@ -41,6 +44,8 @@ type Host struct {
 	Joins   time.Duration // when it comes
 	Leaves  time.Duration // when it goes; 0: never
 	Returns time.Duration // when it comes back with what it had; 0: never
+
+	gone bool // the last of the changes takes it away
 }
 
 // Role is what a host has and does.
@@ -57,9 +62,11 @@ const (
 	Deaf                  // wants everything and does not read it
 )
 
-func (h *Host) owns() bool   { return h.Role == Source || h.Role == Liar || h.Role == Staller }
-func (h *Host) gives() bool  { return h.Role != Staller && h.Role != FreeRider }
-func (h *Host) counts() bool { return h.Role == Receiver && (h.Leaves == 0 || h.Returns > h.Leaves) }
+func (h *Host) owns() bool  { return h.Role == Source || h.Role == Liar || h.Role == Staller }
+func (h *Host) gives() bool { return h.Role != Staller && h.Role != FreeRider }
+func (h *Host) counts() bool {
+	return h.Role == Receiver && (h.Leaves == 0 || h.Returns > h.Leaves) && !h.gone
+}
 
 // Mbit is a megabit a second, in bytes a second.
 const Mbit = 1e6 / 8
@@ -90,6 +97,7 @@ func (sc Scenario) withDefaults() Scenario {
 		h.Delay = orDefault(h.Delay, defaultDelay)
 		sc.Hosts[i] = h
 	}
+	sc.settleChanges()
 	sc.Limit = orDefault(sc.Limit, 100*sc.Bound()+10*time.Minute)
 	return sc
 }
@@ -132,6 +140,12 @@ func build(sc *Scenario) *net {
 		if h.Returns > 0 {
 			n.queue.add(int64(h.Returns), join, 0, uint32(i), 0)
 		}
+	}
+	for i, c := range sc.Changes {
+		n.queue.add(int64(c.At), change, 0, uint32(i), 0)
+	}
+	if sc.Watch.Look != nil && sc.Watch.Every > 0 {
+		n.queue.add(0, look, 0, 0, 0)
 	}
 	return n
 }

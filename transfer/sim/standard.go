@@ -56,6 +56,7 @@ func Standard(receivers int, seed uint64) []Scenario {
 		even.with(home).named("uplinks a tenth of the downlinks"),
 		even.with(first(fast)).named("source of 1 Gbit/s"),
 		even.with(distant).named("round trip 100 ms"),
+		even.with(scattered).named("round trip 1, 50 or 100 ms"),
 		even.with(late(bound, receivers)).named("half come late, one after the other"),
 		even.with(flicker(bound, seed)).named("a quarter leave and come back"),
 		killed(even, bound).named("half killed in mid-swarm, source killed when it can be spared"),
@@ -133,6 +134,13 @@ func first(source Host) func(int, *Host) {
 }
 
 func distant(_ int, h *Host) { h.Delay = 25 * time.Millisecond }
+
+// scattered puts every other host far away.
+func scattered(i int, h *Host) {
+	if i%2 == 1 {
+		distant(i, h)
+	}
+}
 
 // late lets every other receiver come while the first ones are at it.
 func late(bound time.Duration, receivers int) func(int, *Host) {

@@ -18,6 +18,7 @@ type link struct {
 	written  int      // bytes of out, and of the frame on the uplink
 	incoming uint32   // the chunk that comes in
 	partial  int64    // bytes of it
+	fed      int64    // bytes of whole and right chunks that came in
 	readAt   int64    // when what has arrived will have been read
 	ready    bool     // in the owner's line
 	dead     bool
