@@ -94,9 +94,11 @@ func (p *pursuit) stop() {
 	p.group.Wait()
 }
 
-// part ends the pursuit. Its peers have a round trip to hear of it, for which nobody needs to wait.
+// part ends the pursuit, and nothing lists it any more. Its peers have a round trip to hear of it, for which nobody needs to
+// wait.
 func (p *pursuit) part() {
 	p.end()
+	<-p.session.Ended()
 	p.n.partings.Go(func() error { p.group.Wait(); return nil })
 }
 

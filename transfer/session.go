@@ -109,6 +109,9 @@ func (x *Session) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Ended is closed when the session is no longer among the service's; Run returns later, after its goodbyes.
+func (x *Session) Ended() <-chan struct{} { return x.ended }
+
 func (x *Session) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
