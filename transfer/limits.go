@@ -72,6 +72,8 @@ const (
 
 	maxInFlight   = 32 << 20  // bytes asked for and not stored yet, per session: what waits in memory to be verified
 	maxUnverified = 256 << 20 // the same of all downloads; beyond it, each one more costs leastAsked
+	maxRecent     = 16 << 20  // bytes of verified chunks that a session keeps at hand for those who lack them
+	maxRecents    = 64 << 20  // the same of all sessions
 	uploadSlots   = 48        // chunk buffers that all uploads of the node share: 1 MiB each
 	peerSlots     = 4         // of them for one peer: those who do not read hold theirs until writeTimeout
 )

@@ -91,6 +91,7 @@ type Service struct {
 	trip             func(network.Conn) time.Duration
 	upGate, downGate *gate
 
+	recents  atomic.Int64 // bytes of verified chunks at hand
 	down, up atomic.Int64 // chunk bytes since the start: verified, and sent
 
 	mu       sync.Mutex // guards what follows

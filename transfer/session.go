@@ -61,6 +61,8 @@ type Session struct {
 	sink Sink
 	open bool // begin was called: streams from others can be served
 
+	recent recent
+
 	came         atomic.Int64 // bytes of chunks, whole or not
 	rate, upRate meter        // of bytes as they come and go
 
@@ -95,6 +97,7 @@ func (s *Service) newSession(root cid.Cid, o SessionOptions) *Session {
 		contacts:   make(map[peer.ID]*contact),
 		exchange:   newExchange(o.Leech || o.Probe),
 		quietAt:    time.Now(),
+		recent:     recent{budget: &s.recents},
 	}
 	if o.Tree != nil {
 		x.learn(o.Tree)
@@ -134,6 +137,7 @@ func (x *Session) loop() {
 		close(x.ended)
 		x.drain() // a stream that came in at the last moment gets its goodbye like the others
 		x.svc.repay(x.asks)
+		x.recent.clear()
 	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()

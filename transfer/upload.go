@@ -244,6 +244,9 @@ func rangesOf(chunks []uint32) []content.Range {
 
 // readChunk reads a chunk's verified bytes from wherever this node has it.
 func (x *Session) readChunk(n uint32, buf []byte) (int, error) {
+	if got := x.recent.read(n, buf); got > 0 {
+		return got, nil
+	}
 	if x.sink != nil {
 		got, err := x.sink.ReadChunk(n, buf)
 		if err == nil || !errors.Is(err, ErrNotFound) {

@@ -31,6 +31,7 @@ func (x *Session) settle(j arrived) {
 		} else {
 			good = append(good, a.chunk)
 			bytes += a.size
+			continue // settled lets go of it
 		}
 		release(a.buf)
 		a.buf = nil
@@ -38,6 +39,7 @@ func (x *Session) settle(j arrived) {
 	l := j.link
 	x.svc.count(l.peer, int64(bytes), 0)
 	x.post(func() {
+		x.retain(j.chunks)
 		x.settled(l, good, bad)
 		for _, n := range lost {
 			x.step(engine.Failed{Peer: l.id, Chunk: n})
@@ -46,6 +48,20 @@ func (x *Session) settle(j arrived) {
 			x.finish(failed)
 		}
 	})
+}
+
+// retain keeps stored chunks at hand that somebody lacks. It runs on the loop.
+func (x *Session) retain(chunks []*arrival) {
+	for _, a := range chunks {
+		switch {
+		case a.buf == nil:
+		case x.engine.Sought(a.chunk):
+			x.recent.keep(a.chunk, a.buf)
+		default:
+			release(a.buf)
+		}
+		a.buf = nil
+	}
 }
 
 // settled runs on the loop.

@@ -140,6 +140,7 @@ type intake struct {
 	mu    sync.Mutex
 	got   map[uint32][]byte
 	twice int
+	reads int
 	fail  error
 }
 
@@ -161,6 +162,7 @@ func (k *intake) Put(n uint32, c content.Chunk) error {
 func (k *intake) ReadChunk(n uint32, buf []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.reads++
 	b, ok := k.got[n]
 	if !ok {
 		return 0, ErrNotFound

@@ -90,6 +90,16 @@ type taking struct {
 	at      moment   // when it was offered something last
 }
 
+// Sought reports whether some peer lacks a chunk that nobody is bringing it.
+func (e *Engine) Sought(chunk uint32) bool {
+	for _, p := range e.peers {
+		if p.takes.sought.has(chunk) {
+			return true
+		}
+	}
+	return false
+}
+
 // seeks notes chunks that p lacks and nobody is bringing.
 func (e *Engine) seeks(p *peer, ranges []content.Range) {
 	t := &p.takes
