@@ -4,6 +4,7 @@ import "time"
 
 const (
 	overlapUp   = 384 << 10              // bytes of a chunk still under way when the next is offered: an answer takes its time
+	overlapAll  = 640 << 10              // the same of who lacks nothing
 	overlapDown = 4                      // the part of a turn that is still to come when the next may be asked for
 	leadUp      = time.Millisecond       // before a link is clear, when the next chunk begins to leave: it is read first
 	leadDown    = 3 * time.Millisecond   // the same, when it is asked for; and a round trip earlier

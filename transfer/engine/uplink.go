@@ -26,7 +26,7 @@ func (e *Engine) uplinkFree() bool {
 		return true
 	}
 	for _, p := range e.uplink.flights {
-		if p.flight.under() > overlapUp && !e.leaves(p) && !e.uplink.stuck(e.now, p.flight.movedAt, e.turnSize()) {
+		if p.flight.under() > e.overlap() && !e.leaves(p) && !e.uplink.stuck(e.now, p.flight.movedAt, e.turnSize()) {
 			due := e.uplink.next(e.turnSize())
 			if e.now < due {
 				e.wake(due)
@@ -46,7 +46,7 @@ func (e *Engine) uplinkClear() bool {
 		return true
 	}
 	for _, p := range u.flights {
-		if p.trip > 0 || p.flight.under() > overlapUp {
+		if p.trip > 0 || p.flight.under() > e.overlap() {
 			continue
 		}
 		// What p had read when it said so was sent half a round trip before, and as much was on its way.
@@ -56,6 +56,16 @@ func (e *Engine) uplinkClear() bool {
 		}
 	}
 	return true
+}
+
+// overlap is how many bytes of a chunk are still under way when the next is offered. A swarm cannot be faster than its source, and
+// when the one who gets a chunk still gets the end of another, the source's link has nothing else to do, unless its next chunk has
+// begun by then.
+func (e *Engine) overlap() int {
+	if e.have.n == len(e.cfg.Sizes) {
+		return overlapAll
+	}
+	return overlapUp
 }
 
 // turnSize is what a turn takes of a link, in bytes.
