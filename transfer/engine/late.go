@@ -8,6 +8,11 @@ const (
 	floorBytes  = 16 << 10 * int(floorTime/time.Second)
 	mostSilence = 3 * time.Second // of a peer that gives one chunk after the other, while others have what it was asked for
 	mostPauses  = 4               // doublings of the wait before a slow peer is tried again
+
+	leastSilence = 500 * time.Millisecond // the same on a fast line, where many chunks take no longer
+	silentChunks = 8                      // which is what so many of them take
+	silentTurns  = 4                      // or what so many take that come from this peer, if one has come
+	silentPause  = time.Second            // before such a peer is tried again: what is silent for so long may be a busy machine
 )
 
 // late is whether a peer that owes chunks delivers them in time.
@@ -40,13 +45,35 @@ func (l *late) delivered(now moment) {
 	l.slow, l.times, l.retry = false, 0, 0
 }
 
-// due returns when the peer of l must be looked at.
-func (e *Engine) due(l *late) moment {
+// due returns when p must be looked at.
+func (e *Engine) due(p *peer) moment {
+	l := &p.late
 	due := min(l.oldestAt.plus(e.cfg.Deadline), l.floorAt.plus(floorTime))
-	if silent := l.heardAt.plus(mostSilence); silent > e.now {
+	if silent := l.heardAt.plus(e.patience(p)); silent > e.now {
 		due = min(due, silent)
 	}
 	return due
+}
+
+// patience is how long p, who gives one chunk after the other, may say nothing while others have what it was asked for.
+func (e *Engine) patience(p *peer) time.Duration {
+	if e.downlink.peak == 0 {
+		return mostSilence
+	}
+	chunk := timeFor(e.turnSize(), e.downlink.peak)
+	silent := max(silentChunks*chunk, leastSilence) + 2*e.trip
+	if pace := e.pace(p); pace > 0 {
+		silent = max(silent, silentTurns*timeFor(e.turnSize(), pace)) // its own link may be slow
+	}
+	return min(silent, max(mostSilence, 2*chunk))
+}
+
+// pause is for how long a peer that was silent is left alone at first.
+func (e *Engine) pause() time.Duration {
+	if e.downlink.peak == 0 {
+		return e.cfg.Deadline // nothing has come from anybody
+	}
+	return silentPause
 }
 
 // expirePeer looks whether p is late, and wakes when it has to be looked at again.
@@ -60,22 +87,22 @@ func (e *Engine) expirePeer(p *peer) {
 	}
 	switch {
 	case e.now >= l.oldestAt.plus(e.cfg.Deadline), e.now >= l.floorAt.plus(floorTime) && l.floor < floorBytes:
-		e.tooLate(p)
-	case e.now >= l.heardAt.plus(mostSilence) && e.now >= l.oldestAt.plus(mostSilence) && p.offer.single && e.fasterThan(p, e.requests.pool[p.open.oldest].chunk):
-		e.tooLate(p) // it offered to send it at once
+		e.tooLate(p, e.cfg.Deadline)
+	case e.now >= l.heardAt.plus(e.patience(p)) && e.now >= l.oldestAt.plus(e.patience(p)) && p.offer.single && e.fasterThan(p, e.requests.pool[p.open.oldest].chunk):
+		e.tooLate(p, e.pause()) // it offered to send it at once
 	case e.now >= l.floorAt.plus(floorTime):
 		l.floorAt, l.floor = e.now, 0
 	}
 	if p.open.n > 0 {
-		e.wake(e.due(l))
+		e.wake(e.due(p))
 	}
 }
 
 // tooLate makes others do what p was to do. It keeps what nobody else can give, and gets another chance later.
-func (e *Engine) tooLate(p *peer) {
+func (e *Engine) tooLate(p *peer, pause time.Duration) {
 	l := &p.late
 	l.slow = true
-	l.retry = e.now.plus(e.cfg.Deadline << min(l.times, mostPauses))
+	l.retry = e.now.plus(pause << min(l.times, mostPauses))
 	l.times++
 	p.flow.window = e.leastWindow()
 	for id := p.open.oldest; id != 0; {

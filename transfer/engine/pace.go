@@ -24,6 +24,7 @@ type pace struct {
 	peak  float64 // bytes a second; 0: not known yet
 	begun moment  // when the last chunk was begun
 
+	sure  bool   // peak is not the first guess, which has in it how long the first bytes were waited for
 	since moment // from when bytes are counted
 	bytes int
 	last  moment // when some went to or came from a far peer
@@ -57,10 +58,11 @@ func (p *pace) movedFor(x *peer, now moment, bytes, chunk int) {
 func (p *pace) moved(now moment, bytes, least int) {
 	p.bytes += bytes
 	took := now.since(p.since)
-	if took < paceTime || p.bytes < least && p.peak > 0 {
+	if took < paceTime || p.bytes < least && p.sure {
 		return
 	}
 	rate := float64(p.bytes) / took.Seconds()
+	p.sure = p.peak > 0
 	if rate < p.peak {
 		rate = p.peak - (p.peak-rate)/32 // it may have been idle; but links do get slower
 	}

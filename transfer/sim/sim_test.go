@@ -331,7 +331,7 @@ func TestInBand(t *testing.T) {
 // Everything that engines say to each other gets there.
 func TestMessages(t *testing.T) {
 	sc := Swarm(8).and(Host{Role: Boaster}, Host{Role: Staller}).withDefaults()
-	sc.Hosts[0].Joins = 5 * time.Second // so that those who offer nothing are asked
+	sc.Hosts[0].Joins = 2 * time.Minute // so that those who offer nothing are asked
 	n := build(&sc)
 	kinds := map[kind]int{}
 	for len(n.queue.heap) > 0 && n.waiting > 0 {
