@@ -106,7 +106,7 @@ func (n *Node) Unshare(ctx context.Context, ref string) error {
 		return fmt.Errorf("%w: unshare takes a whole share, not a path inside it", ErrUsage)
 	}
 	if err := n.store.Remove(t.root); err != nil {
-		return storeError(err)
+		return shareError(t.root, err)
 	}
 	n.withdraw(t.root)
 	n.transfer.Revoke(t.root)
@@ -122,7 +122,15 @@ func (n *Node) Unlist(ctx context.Context, ref string) error {
 	if t.path != "" {
 		return fmt.Errorf("%w: unlist takes a whole share, not a path inside it", ErrUsage)
 	}
-	return storeError(n.store.List(t.root, false))
+	return shareError(t.root, n.store.List(t.root, false))
+}
+
+// shareError is what a user reads when something cannot be done with a share.
+func shareError(root cid.Cid, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w: %s is not shared here", ErrNotFound, root)
+	}
+	return storeError(err)
 }
 
 // Check reads and hashes again what is shared or fetched, and with Repair fetches the chunks that broke.
