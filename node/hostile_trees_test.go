@@ -152,19 +152,25 @@ func TestBillionLaughs(t *testing.T) {
 		below = made.CID
 	}
 	g := &goods{root: below, chunks: [][]byte{[]byte("x")}}
+	began := time.Now()
 	g.nodes = walked(t, below, func(c cid.Cid) ([]byte, error) { return blocks[c], nil })
+	alone := time.Since(began)
 	tidy(t, "directories", func(t *testing.T) {
-		me, s := start(t, "me"), newOutsider(t)
+		s := newOutsider(t)
 		s.serve(g, policy{})
-		began := time.Now()
-		grew := peak(func() {
+		fails := func(me *running) {
 			if err := me.fails(t, g, s.addr()); !errors.Is(err, ErrVerify) {
 				t.Errorf("got %v, expected %v", err, ErrVerify)
 			}
-		})
-		t.Logf("%v, %d MiB, %d nodes", time.Since(began), grew>>20, len(g.nodes))
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("it took %v", took)
+		}
+		me, again := start(t, "me"), start(t, "again")
+		began := time.Now()
+		fails(me)
+		took := time.Since(began)
+		grew := peak(func() { fails(again) }) // apart, because looking at the heap takes most of the time then
+		t.Logf("%v, %d MiB, %d nodes", took, grew>>20, len(g.nodes))
+		if took > max(5*time.Second, 10*alone) {
+			t.Errorf("it took %v, and to walk the tree %v", took, alone)
 		}
 		if grew > 64<<20+2*streamWindow { // and what the stream may send ahead, and this side of it has in hand
 			t.Errorf("the heap grew by %d MiB", grew>>20)
