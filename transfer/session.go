@@ -61,7 +61,7 @@ type Session struct {
 	sink Sink
 	open bool // begin was called: streams from others can be served
 
-	recent recent
+	recent recent // what has just come in
 
 	came         atomic.Int64 // bytes of chunks, whole or not
 	rate, upRate meter        // of bytes as they come and go

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -89,12 +90,13 @@ func (x *Session) shapeArrived(l *link, blocks [][]byte) {
 			x.drop(l, &PeerError{l.peer, "tree", errOutOfTurn})
 			return
 		}
-		if !matches(c, b) {
+		err := x.shape.walk.Add(b)
+		if errors.Is(err, content.ErrMismatch) {
 			x.svc.ban(l.peer)
 			x.drop(l, &PeerError{l.peer, "tree", errBadNode})
 			return
 		}
-		if err := x.shape.walk.Add(b); err != nil {
+		if err != nil {
 			x.shapeFailed(err) // the bytes are what the CID says: no other peer can help
 			return
 		}
@@ -138,15 +140,6 @@ func (l *link) unaskedNodes() error {
 		return errOutOfTurn
 	}
 	return nil
-}
-
-func matches(c cid.Cid, b []byte) bool {
-	d, ok := content.DigestOf(c)
-	if !ok {
-		return false
-	}
-	_, err := content.Verify(d, b)
-	return err == nil
 }
 
 // shapeWhole notes that l gave the last node.

@@ -31,7 +31,7 @@ func (x *Session) settle(j arrived) {
 		} else {
 			good = append(good, a.chunk)
 			bytes += a.size
-			continue // settled lets go of it
+			continue // retain lets go of it
 		}
 		release(a.buf)
 		a.buf = nil

@@ -11,7 +11,6 @@ const (
 
 	leastSilence = 500 * time.Millisecond // the same on a fast line, where many chunks take no longer
 	silentChunks = 8                      // which is what so many of them take
-	silentTurns  = 4                      // or what so many take that come from this peer, if one has come
 	silentPause  = time.Second            // before such a peer is tried again: what is silent for so long may be a busy machine
 )
 
@@ -45,35 +44,22 @@ func (l *late) delivered(now moment) {
 	l.slow, l.times, l.retry = false, 0, 0
 }
 
-// due returns when p must be looked at.
-func (e *Engine) due(p *peer) moment {
-	l := &p.late
+// due returns when the peer of l must be looked at.
+func (e *Engine) due(l *late) moment {
 	due := min(l.oldestAt.plus(e.cfg.Deadline), l.floorAt.plus(floorTime))
-	if silent := l.heardAt.plus(e.patience(p)); silent > e.now {
+	if silent := l.heardAt.plus(e.allowance()); silent > e.now {
 		due = min(due, silent)
 	}
 	return due
 }
 
-// patience is how long p, who gives one chunk after the other, may say nothing while others have what it was asked for.
-func (e *Engine) patience(p *peer) time.Duration {
+// allowance is how long a peer that gives one chunk after the other may say nothing while others have what it was asked for.
+func (e *Engine) allowance() time.Duration {
 	if e.downlink.peak == 0 {
 		return mostSilence
 	}
 	chunk := timeFor(e.turnSize(), e.downlink.peak)
-	silent := max(silentChunks*chunk, leastSilence) + 2*e.trip
-	if pace := e.pace(p); pace > 0 {
-		silent = max(silent, silentTurns*timeFor(e.turnSize(), pace)) // its own link may be slow
-	}
-	return min(silent, max(mostSilence, 2*chunk))
-}
-
-// pause is for how long a peer that was silent is left alone at first.
-func (e *Engine) pause() time.Duration {
-	if e.downlink.peak == 0 {
-		return e.cfg.Deadline // nothing has come from anybody
-	}
-	return silentPause
+	return min(max(silentChunks*chunk, leastSilence)+2*e.trip, max(mostSilence, 2*chunk))
 }
 
 // expirePeer looks whether p is late, and wakes when it has to be looked at again.
@@ -88,13 +74,13 @@ func (e *Engine) expirePeer(p *peer) {
 	switch {
 	case e.now >= l.oldestAt.plus(e.cfg.Deadline), e.now >= l.floorAt.plus(floorTime) && l.floor < floorBytes:
 		e.tooLate(p, e.cfg.Deadline)
-	case e.now >= l.heardAt.plus(e.patience(p)) && e.now >= l.oldestAt.plus(e.patience(p)) && p.offer.single && e.fasterThan(p, e.requests.pool[p.open.oldest].chunk):
-		e.tooLate(p, e.pause()) // it offered to send it at once
+	case e.now >= l.heardAt.plus(e.allowance()) && e.now >= l.oldestAt.plus(e.allowance()) && p.offer.single && e.fasterThan(p, e.requests.pool[p.open.oldest].chunk):
+		e.tooLate(p, silentPause) // it offered to send it at once
 	case e.now >= l.floorAt.plus(floorTime):
 		l.floorAt, l.floor = e.now, 0
 	}
 	if p.open.n > 0 {
-		e.wake(e.due(p))
+		e.wake(e.due(l))
 	}
 }
 

@@ -66,7 +66,7 @@ func (e *Engine) request(p *peer, c uint32) {
 	if p.open.n == 1 {
 		q.busy++
 		p.late.begin(e.now)
-		e.wake(e.due(p))
+		e.wake(e.due(&p.late))
 	}
 	due := e.speakTo(p)
 	due.asks = extend(due.asks, c)
